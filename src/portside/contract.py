@@ -25,7 +25,7 @@ MODEL_DIR: Final = "/opt/ml/model"
 """Where `model.tar.gz` is unpacked, read-only. DG your-algorithms-inference-code."""
 
 CODE_DIR_NAME: Final = "code"
-"""Folder beside the weights that holds `inference.py`; a convention of AWS's framework containers."""
+"""Folder beside the weights with `inference.py`; a convention of AWS's framework containers."""
 
 DEFAULT_PROGRAM: Final = "inference.py"
 
@@ -35,7 +35,7 @@ RUNTIME_REPOSITORY: Final = "portside-runtime"
 # --- Environment -------------------------------------------------------------
 
 ENV_MODEL_DIR: Final = "SM_MODEL_DIR"
-"""The model folder, where it is not `/opt/ml/model`; AWS's framework containers read the same name."""
+"""The model folder, where it is not `/opt/ml/model`; AWS's framework containers read it too."""
 
 ENV_BIND_TO_PORT: Final = "SAGEMAKER_BIND_TO_PORT"
 """The port, where it is not 8080. DG inference-pipeline-real-time."""
@@ -72,13 +72,13 @@ STOP_GRACE_S: Final = 30.0
 """SIGTERM to SIGKILL. DG your-algorithms-inference-code."""
 
 REALTIME_PAYLOAD_BYTES: Final = 25 * 1024 * 1024
-"""Largest body, real-time. The sources disagree (6 MiB in the API, 25 MB in DG hosting-faqs); configurable."""
+"""Largest body, real-time. Configurable: API says 6 MiB, DG hosting-faqs says 25 MB."""
 
 SERVERLESS_PAYLOAD_BYTES: Final = 4 * 1024 * 1024
 """Largest body, serverless, both ways. DG serverless-endpoints."""
 
 SERVERLESS_MEMORY_MB: Final = (1024, 2048, 3072, 4096, 5120, 6144)
-"""The memory sizes to choose from. BC ProductionVariantServerlessConfig, DG serverless-endpoints."""
+"""Memory sizes to choose from. BC ProductionVariantServerlessConfig, DG serverless-endpoints."""
 
 SERVERLESS_MAX_CONCURRENCY: Final = 200
 """Of one endpoint. BC ProductionVariantServerlessConfig."""
@@ -90,7 +90,7 @@ NAME_PATTERN: Final = r"[a-zA-Z0-9](-*[a-zA-Z0-9])*"
 """Names of endpoints, endpoint configurations and variants. BC EndpointName."""
 
 LOG_GROUP_PREFIX: Final = "/aws/sagemaker/Endpoints/"
-"""Log group of an endpoint is this and its name; streams are `variant/instance`. DG logging-cloudwatch."""
+"""Before the endpoint's name; streams are `variant/instance`. DG logging-cloudwatch."""
 
 DEFAULT_VARIANT: Final = "AllTraffic"
 """Name of the only variant where nobody chose one; the console and AWS's SDK use the same."""

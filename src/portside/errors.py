@@ -17,7 +17,7 @@ from __future__ import annotations
 
 
 class PortsideError(Exception):
-    """The root: a message that says what was tried and why it failed, and a hint with the way on."""
+    """The root: a message (what was tried, why it failed) and a hint (the way on)."""
 
     exit_code = 1
 

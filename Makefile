@@ -1,0 +1,54 @@
+# Every target sets up what it needs in .venv; all that must be there before is Python 3.11 and make.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+
+.PHONY: help demo test unit check format bench clean lock
+
+help:  ## list the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+demo: $(VENV)/.local  ## from nothing to an answered prediction, on this machine
+	@$(BIN)/portside demo
+
+test: $(VENV)/.dev  ## all tests but long soaks and benchmarks
+	$(BIN)/python -m pytest
+
+unit: $(VENV)/.dev  ## the tests that start no process and need no network
+	$(BIN)/python -m pytest tests/unit
+
+check: $(VENV)/.dev  ## format, lint, types, import contracts
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/.dev  ## mend what the tools can mend
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/.dev  ## measure serving beside an app like those people write by hand
+	$(BIN)/python -m bench
+
+lock: $(VENV)/.dev  ## resolve constraints.txt anew
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/python tools/lock.py
+
+clean:  ## remove everything that the targets made
+	rm -rf $(VENV) .portside build dist examples/*/model examples/*/.portside
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Portside needs Python 3.11 or later; run: make $(MAKECMDGOALS) PYTHON=python3.11")'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.local: pyproject.toml constraints.txt | $(VENV)/bin/python
+	@echo "installing Portside into $(VENV) (about a minute the first time)"
+	@$(PIP) -e '.[local]'
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
+	@echo "installing Portside and its test tools into $(VENV) (a few minutes the first time)"
+	@$(PIP) -e '.[dev]'
+	@touch $@ $(VENV)/.local

@@ -1,0 +1,1 @@
+"""Botocore's service models put to work on the server side: parse, check, answer."""

@@ -1,0 +1,27 @@
+"""One operation that a client asks for, after its signature and its input were checked."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """What a service sees of a request: names and values, no HTTP.
+
+    `service` is botocore's name (`sagemaker-runtime`), `params` uses AWS's member
+    names; timestamps are aware datetimes, blobs are bytes.
+    """
+
+    service: str
+    operation: str
+    params: dict[str, Any]
+    account: str
+    region: str
+    request_id: str
+
+
+Handler: TypeAlias = Callable[[Call], Awaitable[dict[str, Any]]]
+"""Answers a call with the members of the operation's output, or raises a `Fault`."""

@@ -1,0 +1,24 @@
+"""What integration tests share: the trained model, fetched once per checkout."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="session")
+def rampart_model() -> Path:
+    """The folder of the NER model of `examples/ner`."""
+    folder = ROOT / ".portside" / "models" / "rampart"
+    script = ROOT / "examples" / "ner" / "fetch_model.py"
+    done = subprocess.run(
+        [sys.executable, str(script), str(folder)], capture_output=True, text=True, check=False
+    )
+    if done.returncode != 0:
+        pytest.skip(f"the trained model cannot be fetched: {done.stderr.strip()}")
+    return folder

@@ -1,0 +1,134 @@
+"""The file a user writes, right and wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from portside import config
+from portside.errors import ConfigError, UsageError
+
+
+def project(folder: Path, text: str | None = None) -> config.Project:
+    if text is not None:
+        (folder / "portside.toml").write_text(text)
+    return config.load(folder)
+
+
+def test_an_empty_folder_is_a_project(tmp_path: Path) -> None:
+    found = project(tmp_path)
+
+    assert found.model is None
+    assert found.handler is None
+    assert found.endpoints == (config.Endpoint(name=found.name, settings=config.Serverless()),)
+
+
+def test_what_lies_in_the_folder_is_found(tmp_path: Path) -> None:
+    folder = tmp_path / "My model (v2)"
+    (folder / "model").mkdir(parents=True)
+    (folder / "inference.py").touch()
+
+    found = project(folder)
+
+    assert found.name == "My-model-v2"
+    assert found.model == folder / "model"
+    assert found.handler == folder / "inference.py"
+
+
+def test_the_folder_itself_may_be_the_checkpoint(tmp_path: Path) -> None:
+    (tmp_path / "config.json").touch()
+
+    assert project(tmp_path).model == tmp_path
+
+
+def test_every_key_is_read(tmp_path: Path) -> None:
+    (tmp_path / "weights").mkdir()
+    (tmp_path / "app.py").touch()
+
+    found = project(
+        tmp_path,
+        """
+        name = "ner"
+        [model]
+        path = "weights"
+        samples = "samples.txt"
+        precision = "int8"
+        [handler]
+        file = "app.py"
+        [image]
+        requirements = "requirements.txt"
+        [endpoint]
+        kind = "realtime"
+        instance_type = "ml.c7i.large"
+        instance_count = 2
+        environment = { LOG_LEVEL = "debug" }
+        """,
+    )
+
+    assert found.model == tmp_path / "weights"
+    assert found.handler == tmp_path / "app.py"
+    assert found.endpoints[0] == config.Endpoint(
+        name="ner",
+        settings=config.Realtime(
+            instance_type="ml.c7i.large", instance_count=2, environment={"LOG_LEVEL": "debug"}
+        ),
+    )
+
+
+def test_several_endpoints_carry_the_name_of_the_project(tmp_path: Path) -> None:
+    found = project(
+        tmp_path,
+        'name = "ner"\n[endpoints.cheap]\n[endpoints.fast]\nkind = "realtime"',
+    )
+
+    assert [endpoint.name for endpoint in found.endpoints] == ["ner-cheap", "ner-fast"]
+
+
+def test_pyproject_serves_too(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text('[tool.portside]\nname = "from-pyproject"')
+
+    assert project(tmp_path).name == "from-pyproject"
+
+
+@pytest.mark.parametrize(
+    ("text", "path", "message", "hint"),
+    [
+        ("[endpoint]\nmemory = 1", "endpoint.memory", "no such key", "memory_size_mb"),
+        ("[modle]", "modle", "no such key", "write `model`"),
+        ("[model]\nzzz = 1", "model.zzz", "no such key", "path, samples, precision"),
+        ("[model]\nprecision = 'half'", "model.precision", "half", "change the value"),
+        ("[model]\npath = 'gone'", "model.path", "no `gone`", "checkpoint folder"),
+        ("[handler]\nfile = 'gone.py'", "handler.file", "no file `gone.py`", "load_model"),
+        ("name = 3", "name", "expected `str", "change the value"),
+        ("name = 'no spaces'", "name", "cannot be the name", "letters, digits"),
+        (f"name = '{'x' * 53}'", "name", "cannot be the name", "at most 52"),
+        ("[endpoint]\nkind = 'async'", "endpoint.kind", "async", "serverless, realtime"),
+        ("[endpoint]\nmemory_size_mb = 1000", "endpoint.memory_size_mb", "1000 MB", "1024, 2048"),
+        ("[endpoint]\nmax_concurrency = 0", "endpoint.max_concurrency", "range", "from 1 to 200"),
+        ("[endpoint]\nmemory_size_mb = '2 GB'", "endpoint.memory_size_mb", "got `str`", "change"),
+        ("[endpoint]\ninstance_type = 'x'", "endpoint.instance_type", "no such key", "use one of"),
+        ("[endpoint]\n[endpoints.a]", "endpoints", "either", "remove one"),
+        ("endpoint = 3", "endpoint", "expected `object", "change the value"),
+    ],
+)
+def test_a_wrong_key_is_named(
+    tmp_path: Path, text: str, path: str, message: str, hint: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        project(tmp_path, text)
+
+    assert caught.value.path == path
+    assert message in caught.value.message
+    assert hint in (caught.value.hint or "")
+    assert caught.value.exit_code == 2
+
+
+def test_broken_toml_names_the_line(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="line 2"):
+        project(tmp_path, 'name = "ner"\n[endpoint')
+
+
+def test_a_missing_folder_is_wrong_usage(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="not a folder"):
+        config.load(tmp_path / "gone")
