@@ -126,7 +126,7 @@ def test_a_wrong_key_is_named(
 
 def test_broken_toml_names_the_line(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="line 2"):
-        project(tmp_path, 'name = "ner"\n[endpoint')
+        project(tmp_path, 'name = "ner"\nmodel = = 3\n')
 
 
 def test_a_missing_folder_is_wrong_usage(tmp_path: Path) -> None:

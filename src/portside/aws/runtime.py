@@ -1,0 +1,57 @@
+"""Predictions: `InvokeEndpoint`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from botocore.exceptions import ClientError
+
+from portside.aws.session import Session, explained
+from portside.errors import RemoteError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What an endpoint answered: the container's body, its content type, the variant."""
+
+    body: bytes
+    content_type: str
+    variant: str
+
+
+def invoke_endpoint(
+    session: Session, endpoint: str, *, body: bytes, content_type: str, accept: str | None
+) -> Answer:
+    """Send one signed request; a container's own refusal is a `RemoteError` with its words."""
+    extra = {"Accept": accept} if accept else {}
+    try:
+        with explained("sagemaker-runtime", "InvokeEndpoint"):
+            answer = session.runtime.invoke_endpoint(
+                EndpointName=endpoint,
+                Body=body,
+                ContentType=content_type,
+                **extra,
+            )
+            return Answer(
+                body=answer["Body"].read(),
+                content_type=answer.get("ContentType", ""),
+                variant=answer.get("InvokedProductionVariant", ""),
+            )
+    except RemoteError as error:
+        if error.code == "ModelError" and isinstance(error.__cause__, ClientError):
+            raise _of_the_model(error, error.__cause__, endpoint) from error
+        raise
+
+
+def _of_the_model(error: RemoteError, cause: ClientError, endpoint: str) -> RemoteError:
+    """The container's status and message, which botocore carries beside its own text."""
+    status = cause.response.get("OriginalStatusCode", 0)
+    message = cause.response.get("OriginalMessage") or error.message
+    return RemoteError(
+        f"the model of `{endpoint}` answered {status}: {message}" if status else error.message,
+        service=error.service,
+        operation=error.operation,
+        code=error.code,
+        request_id=error.request_id,
+        hint=f"read why: `portside logs {endpoint}`",
+    )

@@ -1,0 +1,158 @@
+"""Who calls, where to, and how refusals read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from portside.errors import MissingToolError, RemoteError
+
+try:
+    import boto3
+    from botocore import exceptions as botocore_errors
+    from botocore.config import Config
+except ModuleNotFoundError as error:
+    raise MissingToolError(
+        f"cannot talk to AWS or the local AWS: `{error.name}` is not installed",
+        hint="run `pip install 'portside[local]'` (or `portside[aws]` to deploy to AWS alone)",
+    ) from error
+
+if TYPE_CHECKING:
+    from mypy_boto3_iam.client import IAMClient
+    from mypy_boto3_logs.client import CloudWatchLogsClient
+    from mypy_boto3_s3.client import S3Client
+    from mypy_boto3_sagemaker.client import SageMakerClient
+    from mypy_boto3_sagemaker_runtime.client import SageMakerRuntimeClient
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Address:
+    """Where to send requests and as whom; every None is left to boto3's own search."""
+
+    endpoint_url: str | None = None
+    region: str | None = None
+    access_key_id: str | None = None
+    secret_access_key: str | None = field(default=None, repr=False)
+
+
+# A container may take 60 s to answer and the platform holds the caller that long, so the
+# socket must wait longer and a slow prediction must not be sent twice.
+# Source: the developer guide's InvokeEndpoint page, "set the timeout to 70 seconds".
+_RUNTIME = Config(read_timeout=70, retries={"total_max_attempts": 1})
+
+_CONTROL = Config(retries={"mode": "standard"}, s3={"addressing_style": "path"})
+
+
+class Session:
+    """Clients of one address, made when first asked for."""
+
+    def __init__(self, address: Address) -> None:
+        self._address = address
+        self._boto = boto3.session.Session(
+            aws_access_key_id=address.access_key_id,
+            aws_secret_access_key=address.secret_access_key,
+            region_name=address.region,
+        )
+        if self._boto.region_name is None:
+            raise RemoteError(
+                "cannot choose an AWS region: none is configured",
+                service="session",
+                operation="region",
+                code="NoRegion",
+                hint="run `export AWS_REGION=us-east-1`, or `aws configure set region us-east-1`",
+            )
+
+    @property
+    def region(self) -> str:
+        """The region in force."""
+        return self._boto.region_name
+
+    @cached_property
+    def account(self) -> str:
+        """The twelve digits of the account that the keys belong to (one call to STS)."""
+        client = self._boto.client("sts", endpoint_url=self._address.endpoint_url, config=_CONTROL)
+        with explained("sts", "GetCallerIdentity"):
+            return client.get_caller_identity()["Account"]
+
+    @cached_property
+    def s3(self) -> S3Client:
+        """The S3 client, with path-style addresses (a local store has one host name)."""
+        return self._boto.client("s3", endpoint_url=self._address.endpoint_url, config=_CONTROL)
+
+    @cached_property
+    def iam(self) -> IAMClient:
+        """The IAM client."""
+        return self._boto.client("iam", endpoint_url=self._address.endpoint_url, config=_CONTROL)
+
+    @cached_property
+    def sagemaker(self) -> SageMakerClient:
+        """The control plane's client."""
+        return self._boto.client(
+            "sagemaker", endpoint_url=self._address.endpoint_url, config=_CONTROL
+        )
+
+    @cached_property
+    def runtime(self) -> SageMakerRuntimeClient:
+        """The client of predictions: waits longer than the platform does, never retries."""
+        return self._boto.client(
+            "sagemaker-runtime", endpoint_url=self._address.endpoint_url, config=_RUNTIME
+        )
+
+    @cached_property
+    def logs(self) -> CloudWatchLogsClient:
+        """The CloudWatch Logs client."""
+        return self._boto.client("logs", endpoint_url=self._address.endpoint_url, config=_CONTROL)
+
+
+@contextmanager
+def explained(service: str, operation: str) -> Iterator[None]:
+    """Turn what botocore raises inside into a `RemoteError` with the next step."""
+    try:
+        yield
+    except botocore_errors.ClientError as error:
+        details = error.response.get("Error", {})
+        code = str(details.get("Code", "Unknown"))
+        raise RemoteError(
+            f"`{service}:{operation}` was refused: {details.get('Message') or code}".rstrip("."),
+            service=service,
+            operation=operation,
+            code=code,
+            request_id=str(error.response.get("ResponseMetadata", {}).get("RequestId", "")),
+            hint=_HINTS.get(code),
+        ) from error
+    except botocore_errors.NoCredentialsError as error:
+        raise RemoteError(
+            f"cannot call `{service}:{operation}`: no AWS credentials were found",
+            service=service,
+            operation=operation,
+            code="NoCredentials",
+            hint="run `aws configure` or `aws sso login`, or deploy with `--target local`",
+        ) from error
+    except (botocore_errors.HTTPClientError, botocore_errors.ConnectionError) as error:
+        raise RemoteError(
+            f"cannot reach `{service}`: {str(error).rstrip('.')}",
+            service=service,
+            operation=operation,
+            code="Unreachable",
+            hint="check the network; for the local AWS run `portside local status`",
+        ) from error
+
+
+_ALLOW = "ask for the action named above to be allowed for your AWS user or role"
+_KEYS = "check the keys; for the local AWS run `portside local env`"
+
+_HINTS = {
+    "AccessDenied": _ALLOW,
+    "AccessDeniedException": _ALLOW,
+    "ExpiredToken": "sign in again: `aws sso login`",
+    "ExpiredTokenException": "sign in again: `aws sso login`",
+    "InvalidAccessKeyId": _KEYS,
+    "InvalidClientTokenId": _KEYS,
+    "InvalidSignatureException": _KEYS,
+    "SignatureDoesNotMatch": _KEYS,
+    "UnrecognizedClientException": _KEYS,
+    "ResourceLimitExceeded": "ask for more in Service Quotas, or choose another instance type",
+}
