@@ -1,0 +1,13 @@
+"""The life of an endpoint: desired → observe → plan → apply.
+
+    portside.toml ──▶ resources ──▶ ┌──────┐
+                      (desired)     │ plan │ ──▶ steps ──▶ apply ──▶ AWS or the local AWS
+    the account   ──▶ observe   ──▶ └──────┘
+                      (current)
+
+Every name and every parameter is known before the first call: Models and
+EndpointConfigs cannot be changed in SageMaker, so their names carry a digest of their
+fields and a change makes new ones. An unchanged project plans nothing, a crashed
+deployment resumes by running again, and AWS itself is the only state: what Portside
+made carries its tags, and nothing without them is ever touched.
+"""

@@ -1,0 +1,1 @@
+"""Container images without a daemon; so far only their names."""
