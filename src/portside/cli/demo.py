@@ -1,0 +1,107 @@
+"""`portside demo`: the whole way on the bundled example, from nothing to an answer."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+
+from portside import config
+from portside.cli import deploy, destroy, entity, local_process, output, plan, target
+from portside.client.invoke import invoke
+from portside.deploy.observe import observe_owned
+from portside.deploy.plan import plan_removal
+from portside.errors import BuildError
+
+REQUEST = {
+    "strings": [
+        "Ada Lovelace met Charles Babbage in London and wrote to him from Nottingham.",
+        "Leon Kennedy moved to 12 Baker Street, Springfield, Illinois; call him at 555 0100.",
+    ]
+}
+
+
+@click.command()
+def command() -> None:
+    """Deploy the bundled example to the local AWS, ask it, and remove it again.
+
+    A real trained model for named entities, the genuine API, no AWS account, no Docker.
+
+    \b
+    Example:
+      portside demo
+    """
+    folder = _example()
+    output.title("1. A trained model")
+    _fetch_model(folder)
+    project = config.load(folder)
+
+    output.title("2. A SageMaker on this machine")
+    was_running = local_process.find() is not None
+    session = target.connect(target.LOCAL)
+
+    output.title("3. From the folder to an endpoint")
+    steps = plan.make(session, project)
+    plan.show(steps, project.name, session)
+    deploy.carry_out(session, steps)
+
+    output.title("4. A prediction")
+    body = json.dumps(REQUEST).encode()
+    answer = invoke(session, project.name, body=body)
+    output.note(f"{answer.variant} answered in {answer.took_ms:.0f} ms")
+    for text in entity.marked(body, answer.body):
+        output.aside(text)
+    output.as_json(json.loads(answer.body))
+
+    output.title("5. The logs")
+    output.note(f"  portside logs {project.name}")
+    output.note(f"  {local_process.default_folder() / 'logs'}")
+
+    output.title("6. Everything removed")
+    destroy.remove(session, plan_removal(observe_owned(session, project.name)))
+    if not was_running:
+        local_process.stop()
+    _say_what_next(folder, project.name)
+
+
+def _say_what_next(folder: Path, name: str) -> None:
+    shown = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
+    portside = "portside" if shutil.which("portside") else str(Path(sys.argv[0]))
+    output.title("Next")
+    output.note(f"  {portside} deploy {shown}")
+    output.note(
+        f"""  {portside} invoke {name} --data '{{"strings": ["Grace Hopper lives in New York"]}}'"""
+    )
+    output.note(f"  {portside} init my-model")
+
+
+def _example() -> Path:
+    """The example's folder: in a checkout where it stands, else a copy in this folder."""
+    package = Path(__file__).parent
+    checkout = package.parents[2] / "examples" / "ner"
+    if checkout.is_dir():
+        return checkout
+    copy = Path.cwd() / "portside-ner"
+    if not copy.exists():
+        shutil.copytree(package / "example_ner", copy)
+        output.done(f"copied the example to {copy}")
+    return copy
+
+
+def _fetch_model(folder: Path) -> None:
+    with output.activity("the model of the example (12 MB, fetched once)"):
+        done = subprocess.run(
+            [sys.executable, str(folder / "fetch_model.py")],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode != 0:
+            raise BuildError(
+                f"cannot fetch the example's model: {done.stderr.strip()}",
+                hint="check the network, then run `portside demo` again",
+            )

@@ -1,0 +1,77 @@
+"""`portside init`: a commented project to begin with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from portside import config, contract
+from portside.cli import output
+from portside.errors import UsageError
+
+CONFIG = """\
+# Every key is optional; what stands here are the defaults.
+
+name = "{name}"                     # the project, and its endpoint's name
+
+[model]
+# path = "model"                  # checkpoint folder or model file, relative to this file
+
+[handler]
+file = "inference.py"             # without it the checkpoint's own task is served
+
+[endpoint]
+kind = "serverless"               # serverless | realtime
+memory_size_mb = 2048             # 1024, 2048, … 6144
+max_concurrency = 5
+# environment = {{ LOG_LEVEL = "debug" }}
+"""
+
+HANDLER = '''\
+"""What the endpoint does: load the model once, then answer with it."""
+
+from __future__ import annotations
+
+
+def load_model(model_dir: str):
+    """Called once at the start; `model_dir` holds your model's files, read-only."""
+    return str.upper
+
+
+def predict(data: list, model) -> list:
+    """Called for each request; `data` is the list behind "strings" in the body."""
+    return [model(text) for text in data]
+'''
+
+REQUEST = '{"strings": ["Ada Lovelace lives in London"]}\n'
+
+
+@click.command()
+@click.argument("folder", metavar="[DIR]", default=".", type=click.Path(path_type=Path))
+def command(folder: Path) -> None:
+    """Begin a project in DIR: portside.toml, inference.py and a request to try.
+
+    Files that are there already are left as they are.
+
+    \b
+    Example:
+      portside init my-model
+    """
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"cannot begin a project in `{folder}`: it is a file")
+    folder.mkdir(parents=True, exist_ok=True)
+    name = config.name_of(folder.resolve())
+    for file, text in (
+        (folder / config.FILE_NAME, CONFIG.format(name=name)),
+        (folder / contract.DEFAULT_PROGRAM, HANDLER),
+        (folder / "request.json", REQUEST),
+    ):
+        if file.exists():
+            output.note(f"  kept  {file}")
+        else:
+            file.write_text(text, encoding="utf-8")
+            output.done(f"wrote {file}")
+    output.title("Next")
+    output.note(f"  portside deploy {folder}")
+    output.note(f"  portside invoke {name} --file {folder / 'request.json'}")

@@ -1,0 +1,142 @@
+"""Everything that is printed: data to stdout, the rest to stderr.
+
+Colors are left out where they are not wanted (`NO_COLOR`, a pipe), and every line
+reads as well without them.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, DownloadColumn, Progress, SpinnerColumn, TextColumn
+from rich.table import Table
+from rich.text import Text
+
+_out = Console(highlight=False, soft_wrap=True)
+_err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def note(text: str) -> None:
+    """A line on the way."""
+    _err.print(escape(text))
+
+
+def done(text: str, *, detail: str = "") -> None:
+    """Something that is finished."""
+    _err.print(
+        f"[green]✓[/green] {escape(text)}[dim]{escape(f'  {detail}' if detail else '')}[/dim]"
+    )
+
+
+def failure(message: str, *, hint: str | None = None) -> None:
+    """An error, and what to do about it, last."""
+    _err.print(f"[bold red]error:[/bold red] {escape(message)}")
+    if hint:
+        _err.print(f"\n[bold cyan]hint:[/bold cyan] {escape(hint)}")
+
+
+def title(text: str) -> None:
+    """The beginning of a part."""
+    _err.print(f"\n[bold]{escape(text)}[/bold]")
+
+
+def data(text: str) -> None:
+    """A result, as it is, to stdout."""
+    _out.print(Text(text))
+
+
+def aside(text: Text) -> None:
+    """A styled line beside a result, to stderr."""
+    _err.print(text)
+
+
+def raw(body: bytes) -> None:
+    """Bytes, untouched, to stdout."""
+    sys.stdout.flush()
+    sys.stdout.buffer.write(body)
+    sys.stdout.buffer.flush()
+
+
+def as_json(value: object) -> None:
+    """A result for programs, to stdout."""
+    _out.print(Text(json.dumps(value, indent=2, ensure_ascii=False, default=str)))
+
+
+def json_line(value: object) -> None:
+    """One result of many for programs, on a line of its own, to stdout."""
+    _out.print(Text(json.dumps(value, ensure_ascii=False)))
+
+
+def table(columns: list[str], rows: list[list[str]]) -> None:
+    """A result for people, to stdout."""
+    grid = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        grid.add_column(column, overflow="fold")
+    for row in rows:
+        grid.add_row(*map(escape, row))
+    _out.print(grid)
+
+
+@contextmanager
+def activity(text: str) -> Iterator[Callable[[str], None]]:
+    """Something that takes a while: a spinner on a terminal, else a line at each change.
+
+    Yields a function that changes the text; ends with a tick and the time it took.
+    """
+    began = time.monotonic()
+    if _err.is_terminal:
+        with _err.status(escape(text)) as status:
+            yield lambda new: status.update(escape(f"{text}: {new}"))
+    else:
+        note(f"… {text}")
+        said = {text}
+
+        def say(new: str) -> None:
+            if new not in said:
+                said.add(new)
+                note(f"  {new}")
+
+        yield say
+    done(text, detail=seconds(time.monotonic() - began))
+
+
+@contextmanager
+def transfer(text: str, *, total_bytes: int) -> Iterator[Callable[[int], None]]:
+    """Bytes on their way, with a bar and a rate; yields a function that is told each number."""
+    began = time.monotonic()
+    with Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        console=_err,
+        transient=True,
+        disable=not _err.is_terminal,
+    ) as progress:
+        task = progress.add_task(escape(text), total=total_bytes)
+        yield lambda sent: progress.advance(task, sent)
+    took = time.monotonic() - began
+    done(text, detail=f"{size(total_bytes)} in {seconds(took)}")
+
+
+def size(count_bytes: int) -> str:
+    """Bytes for people: `11.9 MB`."""
+    amount = float(count_bytes)
+    for unit in ("B", "kB", "MB"):
+        if amount < 1000:
+            return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
+        amount /= 1000
+    return f"{amount:.1f} GB"
+
+
+def seconds(duration_s: float) -> str:
+    """Seconds for people: `0.4 s`, `2 min 5 s`."""
+    if duration_s < 60:
+        return f"{duration_s:.1f} s"
+    return f"{int(duration_s // 60)} min {int(duration_s % 60)} s"
