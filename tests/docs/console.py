@@ -45,7 +45,9 @@ def matches(expected: str, printed: str) -> bool:
         if line.strip() == "…":
             lines.append(r"(?:.*\n)*?")
         else:
-            lines.append(".*?".join(re.escape(part) for part in line.rstrip().split("…")) + r"[ ]*\n")
+            lines.append(
+                ".*?".join(re.escape(part) for part in line.rstrip().split("…")) + r"[ ]*\n"
+            )
     return re.fullmatch("".join(lines), printed.strip("\n") + "\n") is not None
 
 

@@ -1,0 +1,5 @@
+"""`python -m portside` is `portside`."""
+
+from portside.cli.application import main
+
+main()
