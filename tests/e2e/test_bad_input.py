@@ -90,8 +90,7 @@ def test_an_endpoint_that_does_not_exist(portside: Portside) -> None:
     [
         ("raise RuntimeError('no luck at import')", "no luck at import"),
         (
-            "def load_model(d):\n    raise RuntimeError('no luck at load')\n"
-            "def predict(data, model):\n    return data\n",
+            "def load_model(d): raise OSError('no luck at load')\ndef predict(d, m): return d\n",
             "no luck at load",
         ),
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 
 from botocore.exceptions import ClientError
@@ -40,13 +41,17 @@ def invoke_endpoint(
     except RemoteError as error:
         if error.code == "ModelError" and isinstance(error.__cause__, ClientError):
             raise _of_the_model(error, error.__cause__, endpoint) from error
+        if error.code == "ValidationError" and "not found" in error.message:
+            error.hint = (
+                "deploy it first (`portside deploy`), or see what there is: `portside status`"
+            )
         raise
 
 
 def _of_the_model(error: RemoteError, cause: ClientError, endpoint: str) -> RemoteError:
     """The container's status and message, which botocore carries beside its own text."""
     status = cause.response.get("OriginalStatusCode", 0)
-    message = cause.response.get("OriginalMessage") or error.message
+    message = _said(str(cause.response.get("OriginalMessage") or error.message))
     return RemoteError(
         f"the model of `{endpoint}` answered {status}: {message}" if status else error.message,
         service=error.service,
@@ -55,3 +60,11 @@ def _of_the_model(error: RemoteError, cause: ClientError, endpoint: str) -> Remo
         request_id=error.request_id,
         hint=f"read why: `portside logs {endpoint}`",
     )
+
+
+def _said(body: str) -> str:
+    """The message in the error bodies of Portside's own serving runtime, else the body."""
+    try:
+        return str(json.loads(body)["error"]["message"])
+    except (ValueError, KeyError, TypeError):
+        return body

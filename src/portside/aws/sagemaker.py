@@ -125,28 +125,32 @@ def delete_endpoint(session: Session, name: str) -> None:
     _found(lambda: session.sagemaker.delete_endpoint(EndpointName=name), "DeleteEndpoint")
 
 
-def list_models(session: Session, *, contains: str) -> Iterator[tuple[str, str]]:
-    """Name and ARN of each Model whose name contains a text."""
+def list_models(session: Session, *, contains: str | None = None) -> Iterator[tuple[str, str]]:
+    """Name and ARN of each Model whose name contains a text, or of all."""
     with explained("sagemaker", "ListModels"):
-        for page in session.sagemaker.get_paginator("list_models").paginate(NameContains=contains):
+        for page in session.sagemaker.get_paginator("list_models").paginate(
+            **_name_filter(contains)
+        ):
             yield from ((model["ModelName"], model["ModelArn"]) for model in page["Models"])
 
 
-def list_endpoint_configs(session: Session, *, contains: str) -> Iterator[tuple[str, str]]:
-    """Name and ARN of each EndpointConfig whose name contains a text."""
+def list_endpoint_configs(
+    session: Session, *, contains: str | None = None
+) -> Iterator[tuple[str, str]]:
+    """Name and ARN of each EndpointConfig whose name contains a text, or of all."""
     with explained("sagemaker", "ListEndpointConfigs"):
         for page in session.sagemaker.get_paginator("list_endpoint_configs").paginate(
-            NameContains=contains
+            **_name_filter(contains)
         ):
             for config in page["EndpointConfigs"]:
                 yield config["EndpointConfigName"], config["EndpointConfigArn"]
 
 
-def list_endpoints(session: Session, *, contains: str) -> Iterator[tuple[str, str]]:
-    """Name and ARN of each endpoint whose name contains a text."""
+def list_endpoints(session: Session, *, contains: str | None = None) -> Iterator[tuple[str, str]]:
+    """Name and ARN of each endpoint whose name contains a text, or of all."""
     with explained("sagemaker", "ListEndpoints"):
         for page in session.sagemaker.get_paginator("list_endpoints").paginate(
-            NameContains=contains
+            **_name_filter(contains)
         ):
             for endpoint in page["Endpoints"]:
                 yield endpoint["EndpointName"], endpoint["EndpointArn"]
@@ -172,6 +176,10 @@ def _found(ask: Callable[[], T], operation: str) -> T | None:
         if error.code == "ValidationException" and "Could not find" in error.message:
             return None
         raise
+
+
+def _name_filter(contains: str | None) -> dict[str, Any]:
+    return {} if contains is None else {"NameContains": contains}
 
 
 def _tag_list(tags: dict[str, str]) -> list[Any]:

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import click
 
-from portside import config
-from portside.cli import deploy, destroy, entity, local_process, output, plan, target
+from portside import config, contract
+from portside.aws import logs
+from portside.cli import deploy, destroy, entity, local_process, output, package, plan, target
 from portside.client.invoke import invoke
 from portside.deploy.observe import observe_owned
 from portside.deploy.plan import plan_removal
@@ -45,7 +46,7 @@ def command() -> None:
     session = target.connect(target.LOCAL)
 
     output.title("3. From the folder to an endpoint")
-    steps = plan.make(session, project)
+    steps = plan.make(session, project, artifact=package.make(project))
     plan.show(steps, project.name, session)
     deploy.carry_out(session, steps)
 
@@ -55,17 +56,24 @@ def command() -> None:
     output.note(f"{answer.variant} answered in {answer.took_ms:.0f} ms")
     for text in entity.marked(body, answer.body):
         output.aside(text)
-    output.as_json(json.loads(answer.body))
+    for entities in json.loads(answer.body):
+        for found in entities:
+            output.json_line(found)
 
     output.title("5. The logs")
-    output.note(f"  portside logs {project.name}")
-    output.note(f"  {local_process.default_folder() / 'logs'}")
+    for line in list(logs.read(session, contract.LOG_GROUP_PREFIX + project.name))[-2:]:
+        output.note(f"  {line.stream}  {line.message}")
+    output.note(f"  all of it: `portside logs {project.name}`, kept in {_logs_folder()}")
 
     output.title("6. Everything removed")
     destroy.remove(session, plan_removal(observe_owned(session, project.name)))
     if not was_running:
         local_process.stop()
     _say_what_next(folder, project.name)
+
+
+def _logs_folder() -> Path:
+    return local_process.default_folder() / "logs"
 
 
 def _say_what_next(folder: Path, name: str) -> None:

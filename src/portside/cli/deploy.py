@@ -10,7 +10,7 @@ import click
 
 from portside import config
 from portside.aws.session import Session
-from portside.cli import output, plan, target
+from portside.cli import output, package, plan, target
 from portside.deploy.apply import Applier
 from portside.deploy.plan import Step
 from portside.deploy.resources import Artifact
@@ -37,8 +37,9 @@ def command(folder: Path, where: str, as_json: bool) -> None:
             hint="deploy to the local AWS: `portside deploy --target local`",
         )
     project = config.load(folder)
+    artifact = package.make(project)
     session = target.connect(where)
-    steps = plan.make(session, project)
+    steps = plan.make(session, project, artifact=artifact)
     carry_out(session, steps)
     if as_json:
         output.as_json([plan.described(step) for step in steps])
@@ -57,7 +58,7 @@ def carry_out(session: Session, steps: tuple[Step, ...]) -> None:
 @contextmanager
 def _shown(step: Step) -> Iterator[_Shown]:
     """A spinner for each step, a bar for the upload."""
-    text = f"{step.verb} {step.kind} {step.name}"
+    text = f"{step.verb} {step.kind} {plan.short(step.name)}"
     if isinstance(step.wanted, Artifact):
         with output.transfer(text, total_bytes=step.wanted.data.size_bytes) as sent:
             yield _Shown(status=lambda _: None, sent=sent)

@@ -154,7 +154,7 @@ def _running(folder: Path | None) -> local_process.Found:
 
 def _endpoints(found: local_process.Found) -> list[dict[str, str]]:
     session = Session(found.address)
-    names = [name for name, _ in sagemaker.list_endpoints(session, contains="")]
+    names = [name for name, _ in sagemaker.list_endpoints(session)]
     described = (sagemaker.describe_endpoint(session, name) for name in names)
     return [
         {"name": now.name, "status": now.status, "reason": now.reason} for now in described if now

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,6 +18,9 @@ from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, SpinnerColumn, TextColumn
 from rich.table import Table
 from rich.text import Text
+
+SAY_EVERY_S = 2.0
+"""Between two lines of progress where there is no terminal to overwrite one on."""
 
 _out = Console(highlight=False, soft_wrap=True)
 _err = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -85,7 +89,7 @@ def table(columns: list[str], rows: list[list[str]]) -> None:
 
 @contextmanager
 def activity(text: str) -> Iterator[Callable[[str], None]]:
-    """Something that takes a while: a spinner on a terminal, else a line at each change.
+    """Something that takes a while: a spinner on a terminal, else a line now and then.
 
     Yields a function that changes the text; ends with a tick and the time it took.
     """
@@ -94,16 +98,29 @@ def activity(text: str) -> Iterator[Callable[[str], None]]:
         with _err.status(escape(text)) as status:
             yield lambda new: status.update(escape(f"{text}: {new}"))
     else:
-        note(f"… {text}")
-        said = {text}
-
-        def say(new: str) -> None:
-            if new not in said:
-                said.add(new)
-                note(f"  {new}")
-
-        yield say
+        with _spoken(text) as say:
+            yield say
     done(text, detail=seconds(time.monotonic() - began))
+
+
+@contextmanager
+def _spoken(text: str) -> Iterator[Callable[[str], None]]:
+    """Where no line can be overwritten: silent about what is quick, else a line now and then."""
+    slow = threading.Timer(1.0, note, [f"… {text}"])
+    slow.daemon = True
+    slow.start()
+    said = time.monotonic()
+
+    def say(new: str) -> None:
+        nonlocal said
+        if time.monotonic() - said > SAY_EVERY_S:
+            said = time.monotonic()
+            note(f"  {new}")
+
+    try:
+        yield say
+    finally:
+        slow.cancel()
 
 
 @contextmanager

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 import click
 
 from portside import config
+from portside.artifact.bundle import Artifact
 from portside.aws.session import Session
 from portside.cli import output, package, target
 from portside.deploy.observe import observe
 from portside.deploy.plan import Step, plan
-from portside.deploy.resources import Artifact, ModelData, Where, desired
+from portside.deploy.resources import Artifact as ArtifactResource
+from portside.deploy.resources import ModelData, Where, desired
 
 _SIGNS = {"create": "+", "upload": "+", "update": "~", "wait": "…", "delete": "-"}
 
@@ -29,17 +32,17 @@ def command(folder: Path, where: str, as_json: bool) -> None:
       portside plan examples/ner
     """
     project = config.load(folder)
+    artifact = package.make(project)
     session = target.connect(where)
-    steps = make(session, project)
+    steps = make(session, project, artifact=artifact)
     if as_json:
         output.as_json([described(step) for step in steps])
     else:
         show(steps, project.name, session)
 
 
-def make(session: Session, project: config.Project) -> tuple[Step, ...]:
-    """Package the project, look at the account, and plan."""
-    artifact = package.make(project)
+def make(session: Session, project: config.Project, *, artifact: Artifact) -> tuple[Step, ...]:
+    """Look at the account, and plan."""
     data = ModelData(file=artifact.path, size_bytes=artifact.size_bytes, digest=artifact.digest)
     with output.activity("looking at what is there"):
         wanted = desired(project, data, where=Where(account=session.account, region=session.region))
@@ -55,14 +58,19 @@ def show(steps: tuple[Step, ...], project: str, session: Session) -> None:
     output.data(f"{project}: {len(steps)} steps ({place})")
     width = max(len(step.kind) for step in steps)
     for step in steps:
-        line = f"  {_SIGNS[step.verb]} {step.verb:6} {step.kind:{width}} {step.name}"
+        line = f"  {_SIGNS[step.verb]} {step.verb:6} {step.kind:{width}} {short(step.name)}"
         output.data(f"{line}  ({step.reason})")
+
+
+def short(name: str) -> str:
+    """A name for people: of a whole digest the first ten digits will do."""
+    return re.sub(r"([0-9a-f]{10})[0-9a-f]{54}", r"\1…", name)
 
 
 def described(step: Step) -> dict[str, Any]:
     """A step for programs."""
     names = ("verb", "kind", "name", "reason")
     shown: dict[str, Any] = {name: str(getattr(step, name)) for name in names}
-    if isinstance(step.wanted, Artifact):
+    if isinstance(step.wanted, ArtifactResource):
         shown["size_bytes"] = step.wanted.data.size_bytes
     return shown
