@@ -46,6 +46,9 @@ ENV_PROGRAM: Final = "SAGEMAKER_PROGRAM"
 ENV_BIND_HOST: Final = "PORTSIDE_BIND_HOST"
 """The address to listen on; 0.0.0.0 unless set. The local SageMaker sets 127.0.0.1."""
 
+ENV_AGGREGATION_STRATEGY: Final = "PORTSIDE_AGGREGATION_STRATEGY"
+"""How token classification joins tokens to entities, where a request does not say."""
+
 # --- Headers -----------------------------------------------------------------
 
 HEADER_CUSTOM_ATTRIBUTES: Final = "X-Amzn-SageMaker-Custom-Attributes"
