@@ -6,6 +6,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+Value: TypeAlias = Any
+"""A value of AWS's documents: None, bool, int, float, str, bytes, datetime, list or dict."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
@@ -17,11 +20,11 @@ class Call:
 
     service: str
     operation: str
-    params: dict[str, Any]
+    params: dict[str, Value]
     account: str
     region: str
     request_id: str
 
 
-Handler: TypeAlias = Callable[[Call], Awaitable[dict[str, Any]]]
+Handler: TypeAlias = Callable[[Call], Awaitable[dict[str, Value]]]
 """Answers a call with the members of the operation's output, or raises a `Fault`."""

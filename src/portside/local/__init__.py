@@ -1,0 +1,14 @@
+"""The local SageMaker: AWS's API on one port of this machine, and models that really run.
+
+    client ──SigV4──▶ gateway ─┬─ S3 ────────▶ objects (SeaweedFS, a child process)
+                               ├─ IAM, STS ──▶ delegated (moto, journaled)
+                               └─ SageMaker, ▶ services ─▶ store (SQLite)
+                                  runtime,         │
+                                  logs             └─▶ controller ─▶ fleet ─▶ instance
+                                                       a process each, from the artifact
+
+Start reading at `gateway`, the path of a request; then `controller`, the life of an
+endpoint; `server` puts it all together. `protocol` speaks AWS's wire formats, from
+botocore's service models; `sigv4` checks who calls. Nothing here knows the rest of
+Portside: clients meet it over HTTP, as they meet AWS.
+"""

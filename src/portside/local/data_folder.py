@@ -1,0 +1,232 @@
+"""The data folder: everything that the local SageMaker keeps, under one path.
+
+    keys.json        the one pair of access keys, made once (mode 0600)
+    lock             held while a process uses the folder; holds its pid
+    running.json     where to reach it; written when it answers, removed when it stops
+    state.sqlite3    Models, EndpointConfigs, Endpoints, tags
+    iam.sqlite3      the journal of IAM
+    objects/         the object store's files
+    logs/ models/ instances/
+    gateway.log
+
+`portside local status` and its siblings read `keys.json` and `running.json` through
+`read_keys` and `find_running`; only the process that holds the lock writes.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import secrets
+import shutil
+import string
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from portside.errors import PortsideError
+from portside.local import leftover
+
+_KEY_PREFIX: Final = "PSIDLOCAL"
+"""What no key of AWS begins with, so that a key of the one is never taken for the other's."""
+_KEY_LENGTH: Final = 20
+_SECRET_BYTES: Final = 30
+"""Forty characters of base64: both lengths are those of AWS's long-lived keys."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Keys:
+    """The access keys that the gateway accepts; there is no other pair."""
+
+    access_key_id: str
+    secret_access_key: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Running:
+    """Where a running local SageMaker is reached."""
+
+    pid: int
+    process_start_time: str
+    """In the system's spelling; tells the process from another that got its pid later."""
+    url: str
+    port: int
+    account: str
+    region: str
+    started_at: str
+    """ISO 8601, UTC."""
+
+
+_Kept = TypeVar("_Kept", Keys, Running)
+
+
+@dataclass(frozen=True, slots=True)
+class DataFolder:
+    """The paths within; nothing is made by looking."""
+
+    path: Path
+
+    @property
+    def keys_file(self) -> Path:
+        """The access keys."""
+        return self.path / "keys.json"
+
+    @property
+    def lock_file(self) -> Path:
+        """Locked as long as a process uses the folder."""
+        return self.path / "lock"
+
+    @property
+    def running_file(self) -> Path:
+        """Where to reach that process."""
+        return self.path / "running.json"
+
+    @property
+    def store_file(self) -> Path:
+        """SageMaker's resources."""
+        return self.path / "state.sqlite3"
+
+    @property
+    def journal_file(self) -> Path:
+        """IAM's changes."""
+        return self.path / "iam.sqlite3"
+
+    @property
+    def objects(self) -> Path:
+        """The object store."""
+        return self.path / "objects"
+
+    @property
+    def logs(self) -> Path:
+        """What instances printed."""
+        return self.path / "logs"
+
+    @property
+    def models(self) -> Path:
+        """Unpacked artifacts."""
+        return self.path / "models"
+
+    @property
+    def instances(self) -> Path:
+        """Folders of running instances."""
+        return self.path / "instances"
+
+    @property
+    def gateway_log(self) -> Path:
+        """One line per request, and what went wrong."""
+        return self.path / "gateway.log"
+
+    def clear(self) -> None:
+        """Remove all resources and objects; keys, lock and the gateway's log stay."""
+        for folder in (self.objects, self.logs, self.models, self.instances):
+            shutil.rmtree(folder, ignore_errors=True)
+        for database in (self.store_file, self.journal_file):
+            for file in self.path.glob(f"{database.name}*"):  # with its -wal and -shm
+                file.unlink(missing_ok=True)
+
+
+@contextmanager
+def hold(path: Path) -> Iterator[DataFolder]:
+    """Make the folder where it is missing, and keep other processes out until the end."""
+    folder = DataFolder(path)
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = folder.lock_file.open("a+")
+    except OSError as error:
+        message = f"could not use `{path}` as the data folder: {error.strerror}"
+        raise PortsideError(message, hint="name another with `--data DIR`") from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            lock.seek(0)
+            holder = lock.read().strip() or "unknown"
+            raise PortsideError(
+                f"could not use `{path}` as the data folder: process {holder} uses it",
+                hint=f"stop it with `portside local stop --data {path}`",
+            ) from error
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        yield folder
+
+
+# --- Keys --------------------------------------------------------------------
+
+
+def keep_keys(folder: DataFolder) -> Keys:
+    """The folder's keys, made at the first call."""
+    if not folder.keys_file.exists():
+        _write(folder.keys_file, asdict(_new_keys()))
+    return read_keys(folder)
+
+
+def read_keys(folder: DataFolder) -> Keys:
+    """The folder's keys, which must be there."""
+    try:
+        return _read(folder.keys_file, Keys)
+    except (OSError, ValueError) as error:
+        raise PortsideError(
+            f"could not read the access keys in `{folder.keys_file}`: {_reason(error)}",
+            hint=f"remove `{folder.keys_file}` and start again: new keys are made",
+        ) from error
+
+
+def _new_keys() -> Keys:
+    letters = string.ascii_uppercase + string.digits
+    rest = "".join(secrets.choice(letters) for _ in range(_KEY_LENGTH - len(_KEY_PREFIX)))
+    return Keys(
+        access_key_id=_KEY_PREFIX + rest, secret_access_key=secrets.token_urlsafe(_SECRET_BYTES)
+    )
+
+
+# --- Who runs ----------------------------------------------------------------
+
+
+def announce(folder: DataFolder, running: Running) -> None:
+    """Say where this process is reached."""
+    _write(folder.running_file, asdict(running))
+
+
+def withdraw(folder: DataFolder) -> None:
+    """Take the announcement back."""
+    folder.running_file.unlink(missing_ok=True)
+
+
+def find_running(folder: DataFolder) -> Running | None:
+    """The process that serves the folder; None where it has stopped, or was killed."""
+    try:
+        running = _read(folder.running_file, Running)
+    except (OSError, ValueError):
+        return None
+    return running if leftover.start_time(running.pid) == running.process_start_time else None
+
+
+# --- Small JSON files --------------------------------------------------------
+
+
+def _write(file: Path, content: dict[str, Any]) -> None:
+    """Write whole or not at all, for the owner's eyes only."""
+    draft = file.with_name(f".{file.name}.draft")
+    draft.unlink(missing_ok=True)
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as out:
+        json.dump(content, out, indent=2)
+        out.write("\n")
+    draft.replace(file)
+
+
+def _read(file: Path, kind: type[_Kept]) -> _Kept:
+    content = json.loads(file.read_text())
+    names = [field.name for field in fields(kind)]
+    missing = [name for name in names if not isinstance(content, dict) or not content.get(name)]
+    if missing:
+        raise ValueError(f"`{missing[0]}` is missing")
+    return kind(**{name: content[name] for name in names})
+
+
+def _reason(error: Exception) -> str:
+    return error.strerror or "" if isinstance(error, OSError) else str(error)

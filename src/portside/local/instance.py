@@ -1,0 +1,210 @@
+"""One running copy of a model's container: its states, its health, its end.
+
+    Starting ──ping──▶ Healthy ──stop──▶ Stopping ──exit──▶ Stopped
+        │                 │                  ▲
+        ├──────exit───────┴──▶ Failed        │
+        └──────────────stop──────────────────┘
+
+What it runs in is behind two protocols: a `Launcher` starts a `Process`. It is
+an operating system's process today and may be a container; nothing here knows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final, Protocol
+
+from portside.contract import STOP_GRACE_S
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from portside.local.clock import Clock
+
+PING_INTERVAL_S: Final = 0.2
+"""Between two attempts while it starts. SageMaker's own is not documented."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstanceSpec:
+    """What an instance is started from; `environment` is the Model's own."""
+
+    instance_id: str
+    image: str
+    environment: dict[str, str]
+    model_dir: Path
+    region: str
+    log_group: str
+    log_stream: str
+
+
+class Process(Protocol):
+    """What an instance runs in. It answers on `127.0.0.1:port`."""
+
+    @property
+    def port(self) -> int:
+        """Where it was told to listen."""
+        ...
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it still runs."""
+        ...
+
+    async def wait(self) -> int:
+        """Until it is gone, its output stored and its leavings cleared.
+
+        The exit code, negative for a signal.
+        """
+        ...
+
+    def terminate(self) -> None:
+        """Ask it to stop: SIGTERM."""
+        ...
+
+    def kill(self) -> None:
+        """End it with everything that it started: SIGKILL."""
+        ...
+
+
+class Launcher(Protocol):
+    """What can start instances."""
+
+    def resolve(self, image: str) -> str:
+        """The image with its digest; raises `ImageMissingError`."""
+        ...
+
+    async def launch(self, spec: InstanceSpec) -> Process:
+        """Start one; raises OSError when the machine cannot."""
+        ...
+
+    def kill_leftovers(self) -> None:
+        """End what an earlier life of the local SageMaker left running."""
+        ...
+
+
+class Pinger(Protocol):
+    """What can ask an instance for its health."""
+
+    async def ping(self, port: int) -> bool:
+        """Whether `/ping` answers 200 within SageMaker's time for one attempt."""
+        ...
+
+
+class InstanceState(StrEnum):
+    """Where an instance stands."""
+
+    STARTING = "starting"
+    HEALTHY = "healthy"
+    STOPPING = "stopping"
+    STOPPED = "stopped"
+    FAILED = "failed"
+
+
+class InstanceEvent(StrEnum):
+    """What can happen to an instance."""
+
+    PING = "it answered /ping"
+    STOP = "it was told to stop"
+    EXIT = "its process ended"
+
+
+class IllegalMoveError(Exception):
+    """An event came in a state that does not allow it: a bug."""
+
+
+_S, _E = InstanceState, InstanceEvent
+
+MOVES: Final = {
+    (_S.STARTING, _E.PING): _S.HEALTHY,
+    (_S.STARTING, _E.STOP): _S.STOPPING,
+    (_S.STARTING, _E.EXIT): _S.FAILED,
+    (_S.HEALTHY, _E.STOP): _S.STOPPING,
+    (_S.HEALTHY, _E.EXIT): _S.FAILED,
+    (_S.STOPPING, _E.EXIT): _S.STOPPED,
+}
+"""Every move there is; `Stopped` and `Failed` are ends."""
+
+
+def transition(state: InstanceState, event: InstanceEvent) -> InstanceState:
+    """Where an event leads."""
+    try:
+        return MOVES[state, event]
+    except KeyError as error:
+        raise IllegalMoveError(f"an instance that is {state} cannot take: {event}") from error
+
+
+class Instance:
+    """A launched process on its way from `/ping` to its end.
+
+    `outstanding` counts the invocations that it is answering now, `served` those
+    that it was ever given; `Fleet` chooses by them.
+    """
+
+    def __init__(
+        self,
+        process: Process,
+        *,
+        instance_id: str,
+        pinger: Pinger,
+        clock: Clock,
+        stop_grace_s: float = STOP_GRACE_S,
+    ) -> None:
+        self.instance_id = instance_id
+        self.state = InstanceState.STARTING
+        self.outstanding = 0
+        self.served = 0
+        self._process = process
+        self._pinger = pinger
+        self._clock = clock
+        self._stop_grace_s = stop_grace_s
+
+    @property
+    def port(self) -> int:
+        """Where it listens, on 127.0.0.1."""
+        return self._process.port
+
+    @property
+    def can_serve(self) -> bool:
+        """Whether it is healthy, and its process has not ended just now."""
+        return self.state is InstanceState.HEALTHY and self._process.is_alive
+
+    async def become_healthy(self, *, deadline: float) -> bool:
+        """Ask `/ping` until it answers; False when the process ends or the time does first."""
+        while self._process.is_alive and self._clock.monotonic() < deadline:
+            if await self._pinger.ping(self.port) and self._process.is_alive:
+                self._move(InstanceEvent.PING)
+                return True
+            await self._clock.sleep(PING_INTERVAL_S)
+        if not self._process.is_alive:
+            await self._process.wait()
+            self._move(InstanceEvent.EXIT)
+        return False
+
+    async def exited(self) -> int:
+        """Until its process has ended by itself; the exit code."""
+        code = await self._process.wait()
+        if self.state is InstanceState.HEALTHY:
+            self._move(InstanceEvent.EXIT)
+        return code
+
+    async def stop(self) -> None:
+        """SIGTERM, and SIGKILL when the grace is over; nothing for one that has ended."""
+        if self.state in {InstanceState.STOPPED, InstanceState.FAILED}:
+            return
+        if self.state is not InstanceState.STOPPING:
+            self._move(InstanceEvent.STOP)
+        self._process.terminate()
+        try:
+            async with asyncio.timeout(self._stop_grace_s):
+                await self._process.wait()
+        except TimeoutError:
+            self._process.kill()
+            await self._process.wait()
+        if self.state is InstanceState.STOPPING:
+            self._move(InstanceEvent.EXIT)
+
+    def _move(self, event: InstanceEvent) -> None:
+        self.state = transition(self.state, event)

@@ -1,0 +1,158 @@
+"""EndpointConfigs: which Model runs on what, under a name that never changes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from portside.contract import SERVERLESS_MEMORY_MB
+from portside.local.clock import moment
+from portside.local.listing import list_resources
+from portside.local.refusal import (
+    already_exists,
+    invalid,
+    not_built,
+    not_found,
+    refuse_unbuilt,
+)
+from portside.local.resource import Kind, Resource, arn_of
+
+if TYPE_CHECKING:
+    from portside.local.clock import Clock
+    from portside.local.protocol.call import Call
+    from portside.local.store import Store
+
+_MEMBERS: Final = (
+    "ProductionVariants",
+    "KmsKeyId",
+    "ExecutionRoleArn",
+    "VpcConfig",
+    "EnableNetworkIsolation",
+)
+"""What CreateEndpointConfig is told and DescribeEndpointConfig tells again."""
+
+_UNBUILT: Final = (
+    "AsyncInferenceConfig",
+    "CrossRegionTrafficConfig",
+    "DataCaptureConfig",
+    "ExplainerConfig",
+    "MetricsConfig",
+    "ShadowProductionVariants",
+)
+
+_UNBUILT_VARIANT: Final = (
+    "AcceleratorPartitionLayouts",
+    "AcceleratorType",
+    "CapacityReservationConfig",
+    "CoreDumpConfig",
+    "InstancePools",
+    "ManagedInstanceScaling",
+)
+
+_DEFAULT_WEIGHT: Final = 1.0
+"""BC ProductionVariant.InitialVariantWeight."""
+
+
+class EndpointConfigService:
+    """CreateEndpointConfig, DescribeEndpointConfig, ListEndpointConfigs, DeleteEndpointConfig."""
+
+    def __init__(self, store: Store, *, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+
+    async def create(self, call: Call) -> dict[str, Any]:
+        """Keep a new EndpointConfig whose Model is there."""
+        params = call.params
+        now_ms = self._clock.now_ms()
+        config = Resource(
+            kind=Kind.ENDPOINT_CONFIG,
+            account=call.account,
+            region=call.region,
+            name=params["EndpointConfigName"],
+            creation_time_ms=now_ms,
+            last_modified_time_ms=now_ms,
+            members={name: params[name] for name in _MEMBERS if name in params}
+            | {"ProductionVariants": [_variant(params)]},
+        )
+        if self._store.find(config.arn) is not None:
+            raise already_exists(Kind.ENDPOINT_CONFIG, config.arn)
+        for variant in config.members["ProductionVariants"]:
+            model_arn = arn_of(
+                Kind.MODEL, variant["ModelName"], account=call.account, region=call.region
+            )
+            if self._store.find(model_arn) is None:
+                raise not_found(Kind.MODEL, model_arn)
+        self._store.add(config, tags={tag["Key"]: tag["Value"] for tag in params.get("Tags", [])})
+        return {"EndpointConfigArn": config.arn}
+
+    async def describe(self, call: Call) -> dict[str, Any]:
+        """Tell of an EndpointConfig what it was made from."""
+        config = self._find(call)
+        return {
+            "EndpointConfigName": config.name,
+            "EndpointConfigArn": config.arn,
+            "CreationTime": moment(config.creation_time_ms),
+            "EnableNetworkIsolation": False,
+            **config.members,
+        }
+
+    async def list_page(self, call: Call) -> dict[str, Any]:
+        """One page of summaries."""
+        configs, next_token = list_resources(self._store, call, Kind.ENDPOINT_CONFIG)
+        summaries = [
+            {
+                "EndpointConfigName": config.name,
+                "EndpointConfigArn": config.arn,
+                "CreationTime": moment(config.creation_time_ms),
+            }
+            for config in configs
+        ]
+        return {"EndpointConfigs": summaries, **next_token}
+
+    async def delete(self, call: Call) -> dict[str, Any]:
+        """Forget an EndpointConfig; endpoints that run it go on, as on AWS."""
+        self._store.remove(self._find(call).arn)
+        return {}
+
+    def _find(self, call: Call) -> Resource:
+        name = call.params["EndpointConfigName"]
+        arn = arn_of(Kind.ENDPOINT_CONFIG, name, account=call.account, region=call.region)
+        config = self._store.find(arn)
+        if config is None:
+            raise not_found(Kind.ENDPOINT_CONFIG, arn)
+        return config
+
+
+def _variant(params: dict[str, Any]) -> dict[str, Any]:
+    """The one variant of a request, checked, with the defaults written out."""
+    refuse_unbuilt(params, _UNBUILT, of="CreateEndpointConfig")
+    if len(params["ProductionVariants"]) > 1:
+        raise not_built("An endpoint with several production variants")
+    (variant,) = params["ProductionVariants"]
+    refuse_unbuilt(variant, _UNBUILT_VARIANT, of="a production variant")
+    if "ModelName" not in variant:
+        raise not_built("A production variant without a ModelName (inference components)")
+    if "ServerlessConfig" in variant:
+        _check_serverless(variant)
+    elif "InstanceType" not in variant or "InitialInstanceCount" not in variant:
+        raise invalid(
+            f"Production variant {variant['VariantName']} must have either a ServerlessConfig or"
+            " both InstanceType and InitialInstanceCount."
+        )
+    return {"InitialVariantWeight": _DEFAULT_WEIGHT, **variant}
+
+
+def _check_serverless(variant: dict[str, Any]) -> None:
+    """The rules are BC's (ProductionVariantServerlessConfig), the words ours."""
+    serverless = variant["ServerlessConfig"]
+    if "InstanceType" in variant or "InitialInstanceCount" in variant:
+        raise invalid(
+            f"Production variant {variant['VariantName']} must not have a ServerlessConfig together"
+            " with InstanceType or InitialInstanceCount."
+        )
+    if serverless["MemorySizeInMB"] not in SERVERLESS_MEMORY_MB:
+        raise invalid(
+            f"MemorySizeInMB {serverless['MemorySizeInMB']} is not one of"
+            f" {', '.join(map(str, SERVERLESS_MEMORY_MB))}."
+        )
+    if serverless.get("ProvisionedConcurrency", 0) > serverless["MaxConcurrency"]:
+        raise invalid("ProvisionedConcurrency must be at most MaxConcurrency.")

@@ -1,0 +1,198 @@
+"""Stand-ins for time, the object store, instances and their HTTP, all in memory."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import tarfile
+from typing import TYPE_CHECKING
+
+from portside.local import runtime_image
+from portside.local.artifact_cache import ObjectMissingError
+from portside.local.instance_client import Answer
+from portside.local.protocol.call import Call
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+    from pathlib import Path
+
+    from portside.local.instance import InstanceSpec
+    from portside.local.protocol.call import Value
+
+ACCOUNT, REGION = "000000000000", "us-east-1"
+ARN = f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:"
+IMAGE = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/portside-runtime:1"
+URL = "s3://bucket/model.tar.gz"
+
+
+def call(operation: str, /, service: str = "sagemaker", **params: Value) -> Call:
+    return Call(
+        service=service,
+        operation=operation,
+        params=params,
+        account=ACCOUNT,
+        region=REGION,
+        request_id="request-1",
+    )
+
+
+def archive(**files: str) -> bytes:
+    """A `model.tar.gz` of text files."""
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w:gz") as tar:
+        for name, text in files.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(text.encode())
+            tar.addfile(member, io.BytesIO(text.encode()))
+    return out.getvalue()
+
+
+class FakeClock:
+    """Time that passes only by sleeping, at once."""
+
+    def __init__(self) -> None:
+        self.seconds = 1_700_000_000.0
+
+    def now_ms(self) -> int:
+        return round(self.seconds * 1000)
+
+    def monotonic(self) -> float:
+        return self.seconds
+
+    async def sleep(self, seconds: float) -> None:
+        self.seconds += seconds
+        await asyncio.sleep(0)
+
+
+class FakeObjects:
+    """An object store in memory, by address; counts what was downloaded."""
+
+    def __init__(self, **objects: bytes) -> None:
+        self.by_key = objects
+        self.downloads: list[str] = []
+
+    async def exists(self, bucket: str, key: str) -> bool:
+        return bucket == "bucket" and key in self.by_key
+
+    async def download(self, bucket: str, key: str, *, to: Path) -> None:
+        self.downloads.append(key)
+        await asyncio.sleep(0)
+        if not await self.exists(bucket, key):
+            raise ObjectMissingError(key)
+        await asyncio.to_thread(to.write_bytes, self.by_key[key])
+
+
+class FakeProcess:
+    """What an instance runs in: healthy after some pings, ended by a test or a signal."""
+
+    def __init__(
+        self, spec: InstanceSpec, *, port: int, pings_needed: int = 1, obeys: bool = True
+    ) -> None:
+        self.spec = spec
+        self.port = port
+        self.pings_needed = pings_needed
+        self.obeys = obeys
+        self.signals: list[str] = []
+        self._exit: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+    @property
+    def is_alive(self) -> bool:
+        return not self._exit.done()
+
+    async def wait(self) -> int:
+        return await asyncio.shield(self._exit)
+
+    def exit(self, code: int) -> None:
+        if not self._exit.done():
+            self._exit.set_result(code)
+
+    def terminate(self) -> None:
+        self.signals.append("TERM")
+        if self.obeys:
+            self.exit(0)
+
+    def kill(self) -> None:
+        self.signals.append("KILL")
+        self.exit(-9)
+
+
+class FakeLauncher:
+    """Starts fake processes, and is their `/ping` too.
+
+    `plan` says how each launch goes, in order: the number of pings until healthy, or
+    `None` for one that exits at once; when it is used up, every launch is healthy.
+    """
+
+    def __init__(self, *plan: int | None) -> None:
+        self.plan = list(plan)
+        self.processes: list[FakeProcess] = []
+        self.leftovers_killed = 0
+
+    def resolve(self, image: str) -> str:
+        return runtime_image.resolve(image)
+
+    async def launch(self, spec: InstanceSpec) -> FakeProcess:
+        pings_needed = self.plan.pop(0) if self.plan else 1
+        port = 10_000 + len(self.processes)
+        process = FakeProcess(spec, port=port, pings_needed=pings_needed or 0)
+        if pings_needed is None:
+            process.exit(1)
+        self.processes.append(process)
+        return process
+
+    def kill_leftovers(self) -> None:
+        self.leftovers_killed += 1
+
+    async def ping(self, port: int) -> bool:
+        process = self.processes[port - 10_000]
+        await asyncio.sleep(0)
+        process.pings_needed -= 1
+        return process.pings_needed <= 0 and process.is_alive
+
+    @property
+    def alive(self) -> list[FakeProcess]:
+        return [process for process in self.processes if process.is_alive]
+
+
+class FakeClient:
+    """Answers invocations with what a test gave it, and remembers what it was asked."""
+
+    def __init__(self, answer: Answer | Exception | None = None) -> None:
+        self.answer = answer or Answer(status=200, headers={}, body=b"ok")
+        self.headers: Mapping[str, str] = {}
+        self.body = b""
+        self.ports: list[int] = []
+
+    async def invoke(
+        self,
+        port: int,
+        *,
+        headers: Mapping[str, str],
+        body: bytes,
+        timeout_s: float,
+        max_answer_bytes: int,
+    ) -> Answer:
+        self.ports.append(port)
+        self.headers, self.body = headers, body
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+
+async def eventually(condition: Callable[[], bool]) -> None:
+    """Let other tasks run until something holds; for threads too, so with a little real time."""
+    async with asyncio.timeout(5):
+        while True:
+            if condition():
+                return
+            await asyncio.sleep(0.001)
+
+
+async def settled(awaitable: Awaitable[object], *, turns: int = 50) -> bool:
+    """Whether something ends within some turns of the event loop."""
+    task = asyncio.ensure_future(awaitable)
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    ended = task.done()
+    task.cancel()
+    return ended

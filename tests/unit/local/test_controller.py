@@ -1,0 +1,371 @@
+"""The controller with fake instances and objects, and virtual time."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from portside.local.controller import Controller
+from portside.local.deployment import Deployment, Endpoint, Variant
+from portside.local.endpoint_state import EndpointEvent, EndpointStatus
+from portside.local.store import Store
+from tests.unit.local.state_fakes import (
+    ACCOUNT,
+    ARN,
+    IMAGE,
+    REGION,
+    URL,
+    FakeClock,
+    FakeLauncher,
+    FakeObjects,
+    archive,
+    eventually,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+    from pathlib import Path
+
+NER = f"{ARN}endpoint/ner"
+PING_FAILED = (
+    "The primary container for production variant AllTraffic did not pass the ping health check."
+    " Please check CloudWatch logs for this endpoint."
+)
+
+
+def deployment(config: str = "one", *, image: str = IMAGE, url: str | None = URL) -> Deployment:
+    variant = Variant(
+        name="AllTraffic",
+        model_name="ner",
+        image=image,
+        model_data_url=url,
+        environment={},
+        weight=1.0,
+        instance_count=1,
+        serverless=None,
+        startup_timeout_s=None,
+    )
+    return Deployment(config_name=config, requested_time_ms=1, variant=variant)
+
+
+def endpoint(status: EndpointStatus = EndpointStatus.CREATING, **changes: object) -> Endpoint:
+    created = Endpoint(
+        account=ACCOUNT,
+        region=REGION,
+        name="ner",
+        status=status,
+        creation_time_ms=1,
+        last_modified_time_ms=1,
+        pending=deployment(),
+    )
+    return replace(created, **changes)  # type: ignore[arg-type]  # fields of Endpoint
+
+
+@dataclass
+class World:
+    folder: Path
+    store: Store
+    launcher: FakeLauncher = field(default_factory=FakeLauncher)
+    clock: FakeClock = field(default_factory=FakeClock)
+    objects: FakeObjects = field(
+        default_factory=lambda: FakeObjects(**{"model.tar.gz": archive(weights="1")})
+    )
+
+    def controller(self) -> Controller:
+        return Controller(
+            store=self.store,
+            launcher=self.launcher,
+            objects=self.objects,
+            pinger=self.launcher,
+            models_folder=self.folder / "models",
+            clock=self.clock,
+        )
+
+    @asynccontextmanager
+    async def started(self) -> AsyncIterator[Controller]:
+        controller = self.controller()
+        await controller.start()
+        try:
+            yield controller
+        finally:
+            await controller.stop()
+
+    def endpoint(self) -> Endpoint | None:
+        resource = self.store.find(NER)
+        return None if resource is None else Endpoint.of(resource)
+
+    async def until(self, status: EndpointStatus) -> Endpoint:
+        def is_there() -> bool:
+            now = self.endpoint()
+            return now is not None and now.status is status
+
+        await eventually(is_there)
+        found = self.endpoint()
+        assert found is not None
+        return found
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    store = Store.open(tmp_path / "state.sqlite3")
+    yield World(tmp_path, store)
+    store.close()
+
+
+async def test_a_created_endpoint_comes_into_service(world: World) -> None:
+    world.store.add(endpoint().resource())
+    async with world.started() as controller:
+        created = await world.until(EndpointStatus.IN_SERVICE)
+
+        assert created.pending is None
+        assert created.deployment is not None
+        assert created.deployment.resolved_image is not None
+        assert "@sha256:" in created.deployment.resolved_image
+        model_dir = world.launcher.processes[0].spec.model_dir
+        assert (model_dir / "weights").read_text() == "1"
+        assert controller.fleet(NER) is not None
+    assert world.launcher.alive == []
+
+
+async def test_a_model_without_data_gets_an_empty_folder(world: World) -> None:
+    world.store.add(endpoint(pending=deployment(url=None)).resource())
+    async with world.started():
+        await world.until(EndpointStatus.IN_SERVICE)
+
+    assert list(world.launcher.processes[0].spec.model_dir.iterdir()) == []
+
+
+DATA_MISSING = (
+    'Failed to download model data for container "container_1" from URL: "s3://bucket/gone".'
+    " Please ensure that there is an object located at the URL and that the role passed to"
+    " CreateModel has permissions to download the object."
+)
+IMAGE_MISSING = (
+    "Please make sure all images included in the model for the production variant AllTraffic"
+    " exist, and that the execution role used to create the model has permissions to access them."
+)
+
+
+@pytest.mark.parametrize(
+    ("pending", "reason"),
+    [
+        (deployment(url="s3://bucket/gone"), DATA_MISSING),
+        (deployment(image=IMAGE.replace("portside-runtime", "mine")), IMAGE_MISSING),
+    ],
+)
+async def test_what_cannot_be_had_fails_the_endpoint(
+    world: World, pending: Deployment, reason: str
+) -> None:
+    world.store.add(endpoint(pending=pending).resource())
+    async with world.started():
+        created = await world.until(EndpointStatus.FAILED)
+
+    assert created.failure_reason == reason
+    assert world.launcher.processes == []
+
+
+async def test_a_broken_archive_fails_the_endpoint_and_names_the_cause(world: World) -> None:
+    world.objects.by_key["model.tar.gz"] = b"not an archive"
+    world.store.add(endpoint().resource())
+    async with world.started():
+        created = await world.until(EndpointStatus.FAILED)
+
+    assert created.failure_reason is not None
+    assert created.failure_reason.startswith(
+        f'Failed to extract model data archive for container "container_1" from URL "{URL}".'
+    )
+    assert "not a whole gzip file" in created.failure_reason
+
+
+async def test_instances_that_end_fail_the_endpoint(world: World) -> None:
+    world.launcher.plan = [None, None, None]
+    world.store.add(endpoint().resource())
+    async with world.started() as controller:
+        created = await world.until(EndpointStatus.FAILED)
+
+        assert created.failure_reason == PING_FAILED
+        assert controller.fleet(NER) is None
+
+
+async def test_serverless_has_less_time(world: World) -> None:
+    world.launcher.plan = [1_000_000]
+    serverless = replace(
+        deployment(),
+        variant=replace(
+            deployment().variant, serverless={"MemorySizeInMB": 2048, "MaxConcurrency": 1}
+        ),
+    )
+    begun = world.clock.monotonic()
+    world.store.add(endpoint(pending=serverless).resource())
+    async with world.started():
+        await world.until(EndpointStatus.FAILED)
+
+    assert world.clock.monotonic() - begun == pytest.approx(180, abs=1)
+
+
+async def test_the_start_up_time_of_the_variant_wins(world: World) -> None:
+    world.launcher.plan = [1_000_000]
+    patient = replace(deployment(), variant=replace(deployment().variant, startup_timeout_s=900))
+    begun = world.clock.monotonic()
+    world.store.add(endpoint(pending=patient).resource())
+    async with world.started():
+        await world.until(EndpointStatus.FAILED)
+
+    assert world.clock.monotonic() - begun == pytest.approx(900, abs=1)
+
+
+async def test_a_deleted_endpoint_is_gone_with_its_instances_and_its_artifact(
+    world: World,
+) -> None:
+    world.store.add(endpoint().resource())
+    async with world.started() as controller:
+        created = await world.until(EndpointStatus.IN_SERVICE)
+
+        world.store.save(created.moved(EndpointEvent.DELETE, at_ms=2).resource())
+        controller.reconcile(NER)
+        await eventually(lambda: world.endpoint() is None)
+
+        assert world.launcher.alive == []
+        assert controller.fleet(NER) is None
+        await eventually(lambda: list((world.folder / "models").iterdir()) == [])
+
+
+async def test_an_update_replaces_the_fleet_once_the_new_one_is_healthy(world: World) -> None:
+    world.objects.by_key["new.tar.gz"] = archive(weights="2")
+    world.store.add(endpoint().resource())
+    async with world.started() as controller:
+        created = await world.until(EndpointStatus.IN_SERVICE)
+        old = controller.fleet(NER)
+
+        updating = created.moved(EndpointEvent.UPDATE, at_ms=2)
+        wanted = deployment("two", url="s3://bucket/new.tar.gz")
+        world.store.save(replace(updating, pending=wanted).resource())
+        controller.reconcile(NER)
+        updated = await world.until(EndpointStatus.IN_SERVICE)
+
+        assert updated.config_name == "two"
+        assert controller.fleet(NER) is not old
+        assert [process.signals for process in world.launcher.processes] == [["TERM"], []]
+        (alive,) = world.launcher.alive
+        assert (alive.spec.model_dir / "weights").read_text() == "2"
+
+
+async def test_an_update_that_fails_leaves_what_was(world: World) -> None:
+    world.store.add(endpoint().resource())
+    async with world.started() as controller:
+        created = await world.until(EndpointStatus.IN_SERVICE)
+        old = controller.fleet(NER)
+        world.launcher.plan = [None, None, None]
+
+        updating = created.moved(EndpointEvent.UPDATE, at_ms=2)
+        world.store.save(replace(updating, pending=deployment("two")).resource())
+        controller.reconcile(NER)
+        kept = await world.until(EndpointStatus.IN_SERVICE)
+
+        assert (kept.config_name, kept.pending) == ("one", None)
+        assert kept.failure_reason == PING_FAILED
+        assert controller.fleet(NER) is old
+        assert len(world.launcher.alive) == 1
+
+
+SERVED = {"deployment": deployment(), "pending": None}
+UPDATED = {"deployment": deployment(), "pending": deployment("two")}
+
+
+@pytest.mark.parametrize(
+    ("before", "expected", "config"),
+    [
+        (endpoint(EndpointStatus.CREATING), EndpointStatus.IN_SERVICE, "one"),
+        (endpoint(EndpointStatus.IN_SERVICE, **SERVED), EndpointStatus.IN_SERVICE, "one"),
+        (endpoint(EndpointStatus.SYSTEM_UPDATING, **SERVED), EndpointStatus.IN_SERVICE, "one"),
+        (endpoint(EndpointStatus.UPDATING, **UPDATED), EndpointStatus.IN_SERVICE, "two"),
+        (endpoint(EndpointStatus.UPDATING, **SERVED), EndpointStatus.IN_SERVICE, "one"),
+        (endpoint(EndpointStatus.FAILED), EndpointStatus.FAILED, "one"),
+    ],
+)
+async def test_endpoints_are_taken_up_where_they_stood(
+    world: World, before: Endpoint, expected: EndpointStatus, config: str
+) -> None:
+    world.store.add(before.resource())
+    async with world.started():
+        after = await world.until(expected)
+
+    assert after.config_name == config
+    assert after.pending is None or expected is EndpointStatus.FAILED
+    assert world.launcher.leftovers_killed == 1
+
+
+async def test_a_delete_cut_short_is_finished(world: World) -> None:
+    world.store.add(endpoint(EndpointStatus.DELETING, **SERVED).resource())
+    async with world.started():
+        await eventually(lambda: world.endpoint() is None)
+
+
+async def test_after_a_restart_it_is_system_updating_until_an_instance_answers(
+    world: World,
+) -> None:
+    world.launcher.plan = [1_000_000]
+    world.store.add(endpoint(EndpointStatus.IN_SERVICE, **SERVED).resource())
+    controller = world.controller()
+    await controller.start()
+
+    assert (await world.until(EndpointStatus.SYSTEM_UPDATING)).config_name == "one"
+    await eventually(lambda: bool(world.launcher.processes))
+    world.launcher.processes[0].pings_needed = 0
+    await world.until(EndpointStatus.IN_SERVICE)
+    await controller.stop()
+
+
+async def test_a_restart_needs_no_second_download(world: World) -> None:
+    world.store.add(endpoint().resource())
+    async with world.started():
+        await world.until(EndpointStatus.IN_SERVICE)
+    async with world.started():
+        await world.until(EndpointStatus.IN_SERVICE)
+
+    assert world.objects.downloads == ["model.tar.gz"]
+
+
+async def test_a_stop_while_an_endpoint_is_created_leaves_no_process_and_loses_nothing(
+    world: World,
+) -> None:
+    world.launcher.plan = [1_000_000]
+    world.store.add(endpoint().resource())
+    async with world.started():
+        await eventually(lambda: bool(world.launcher.processes))
+
+    assert world.launcher.alive == []
+    stopped = world.endpoint()
+    assert stopped is not None
+    assert stopped.status is EndpointStatus.CREATING
+
+
+async def test_a_stop_while_the_old_fleet_drains_leaves_no_process(world: World) -> None:
+    world.store.add(endpoint().resource())
+    async with world.started() as controller:
+        created = await world.until(EndpointStatus.IN_SERVICE)
+        old = controller.fleet(NER)
+        assert old is not None
+        with old.lease():
+            updating = created.moved(EndpointEvent.UPDATE, at_ms=2)
+            world.store.save(replace(updating, pending=deployment("two")).resource())
+            controller.reconcile(NER)
+            await eventually(lambda: controller.fleet(NER) is not old)
+            await controller.stop()
+
+    assert world.launcher.alive == []
+
+
+async def test_a_bug_does_not_leave_an_endpoint_creating_for_ever(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    world.store.add(endpoint(pending=None).resource())
+    async with world.started():
+        created = await world.until(EndpointStatus.FAILED)
+
+    assert created.failure_reason is not None
+    assert "gateway.log" in created.failure_reason
+    assert "a bug while endpoint" in caplog.text

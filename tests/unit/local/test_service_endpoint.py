@@ -1,0 +1,267 @@
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from portside.local.deployment import Endpoint
+from portside.local.endpoint_state import EndpointStatus
+from portside.local.protocol.fault import Fault
+from portside.local.services.endpoint import EndpointService
+from portside.local.services.endpoint_config import EndpointConfigService
+from portside.local.services.model import ModelService
+from portside.local.store import Store
+from tests.unit.local.state_fakes import ARN, IMAGE, URL, FakeClock, FakeObjects, call
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from portside.local.protocol.call import Value
+
+NER = f"{ARN}endpoint/ner"
+
+
+@dataclass
+class World:
+    """The service, and in the controller's place a list of what it was told of."""
+
+    store: Store
+    reconciled: list[str] = field(default_factory=list)
+    clock: FakeClock = field(default_factory=FakeClock)
+
+    def __post_init__(self) -> None:
+        self.service = EndpointService(self.store, controller=self, clock=self.clock)
+
+    def reconcile(self, arn: str) -> None:
+        self.reconciled.append(arn)
+
+    async def create(self, name: str = "NER", config: str = "one", **more: Value) -> Value:
+        params = {"EndpointName": name, "EndpointConfigName": config} | more
+        return await self.service.create(call("CreateEndpoint", **params))
+
+    async def describe(self, name: str = "NER") -> dict[str, Value]:
+        return await self.service.describe(call("DescribeEndpoint", EndpointName=name))
+
+    async def update(self, config: str) -> None:
+        await self.service.update(
+            call("UpdateEndpoint", EndpointName="NER", EndpointConfigName=config)
+        )
+
+    async def delete(self) -> None:
+        await self.service.delete(call("DeleteEndpoint", EndpointName="NER"))
+
+    def set(self, status: EndpointStatus, *, failure_reason: str | None = None) -> None:
+        """What the controller would write."""
+        resource = self.store.find(NER)
+        assert resource is not None
+        endpoint = Endpoint.of(resource)
+        is_up = status is not EndpointStatus.CREATING and status is not EndpointStatus.FAILED
+        wanted = endpoint.pending or endpoint.deployment
+        assert wanted is not None
+        found = replace(wanted, resolved_image=f"{IMAGE}@sha256:0", resolution_time_ms=5_000)
+        self.store.save(
+            replace(
+                endpoint,
+                status=status,
+                deployment=found if is_up else None,
+                pending=None if is_up else found,
+                failure_reason=failure_reason,
+            ).resource()
+        )
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    store, clock = Store.open(tmp_path / "state.sqlite3"), FakeClock()
+    container = {"Image": IMAGE, "ModelDataUrl": URL, "Environment": {"A": "1"}}
+    await ModelService(store, objects=FakeObjects(**{"model.tar.gz": b""}), clock=clock).create(
+        call("CreateModel", ModelName="ner", PrimaryContainer=container)
+    )
+    for name, capacity in {
+        "one": {"InstanceType": "ml.m5.large", "InitialInstanceCount": 2},
+        "two": {"InstanceType": "ml.m5.large", "InitialInstanceCount": 1},
+        "serverless": {"ServerlessConfig": {"MemorySizeInMB": 2048, "MaxConcurrency": 5}},
+    }.items():
+        variant = {"VariantName": "AllTraffic", "ModelName": "ner"} | capacity
+        await EndpointConfigService(store, clock=clock).create(
+            call("CreateEndpointConfig", EndpointConfigName=name, ProductionVariants=[variant])
+        )
+    yield World(store)
+    store.close()
+
+
+async def test_a_new_endpoint_is_creating_and_the_controller_knows(world: World) -> None:
+    made = await world.create(Tags=[{"Key": "portside:project", "Value": "ner"}])
+    described = await world.describe()
+
+    assert made == {"EndpointArn": NER}
+    assert world.reconciled == [NER]
+    assert world.store.tags(NER) == {"portside:project": "ner"}
+    assert described["EndpointName"] == "NER"
+    assert described["EndpointStatus"] == "Creating"
+    assert described["EndpointConfigName"] == "one"
+    assert "ProductionVariants" not in described
+    assert described["PendingDeploymentSummary"]["EndpointConfigName"] == "one"
+
+
+async def test_what_runs_is_described(world: World) -> None:
+    await world.create()
+    world.set(EndpointStatus.IN_SERVICE)
+
+    described = await world.describe("ner")  # the control plane does not mind the case
+
+    (variant,) = described["ProductionVariants"]
+    (image,) = variant.pop("DeployedImages")
+    assert variant == {
+        "VariantName": "AllTraffic",
+        "CurrentWeight": 1.0,
+        "DesiredWeight": 1.0,
+        "CurrentInstanceCount": 2,
+        "DesiredInstanceCount": 2,
+    }
+    assert (image["SpecifiedImage"], image["ResolvedImage"]) == (IMAGE, f"{IMAGE}@sha256:0")
+    assert image["ResolutionTime"].timestamp() == 5
+    assert "PendingDeploymentSummary" not in described
+    assert "FailureReason" not in described
+
+
+async def test_serverless_is_described_by_its_config(world: World) -> None:
+    await world.create(config="serverless")
+    world.set(EndpointStatus.IN_SERVICE)
+
+    (variant,) = (await world.describe())["ProductionVariants"]
+
+    assert variant["CurrentServerlessConfig"] == {"MemorySizeInMB": 2048, "MaxConcurrency": 5}
+    assert "CurrentInstanceCount" not in variant
+
+
+async def test_a_failed_endpoint_says_why(world: World) -> None:
+    await world.create()
+    world.set(EndpointStatus.FAILED, failure_reason="no ping")
+
+    described = await world.describe()
+
+    assert (described["EndpointStatus"], described["FailureReason"]) == ("Failed", "no ping")
+    assert described["ProductionVariants"][0]["CurrentInstanceCount"] == 0
+    assert described["EndpointConfigName"] == "one"
+
+
+async def test_it_keeps_what_it_was_made_from(world: World) -> None:
+    await world.create()
+    world.store.remove(f"{ARN}model/ner")
+    world.store.remove(f"{ARN}endpoint-config/one")
+
+    resource = world.store.find(NER)
+
+    assert resource is not None
+    pending = Endpoint.of(resource).pending
+    assert pending is not None
+    assert (pending.variant.model_data_url, pending.variant.environment) == (URL, {"A": "1"})
+
+
+async def test_an_update_is_pending_while_the_old_deployment_serves(world: World) -> None:
+    await world.create()
+    world.set(EndpointStatus.IN_SERVICE, failure_reason="of the last update")
+
+    await world.update("two")
+    described = await world.describe()
+
+    assert described["EndpointStatus"] == "Updating"
+    assert described["EndpointConfigName"] == "one"
+    assert described["PendingDeploymentSummary"]["EndpointConfigName"] == "two"
+    assert "FailureReason" not in described
+    assert world.reconciled == [NER, NER]
+
+
+async def test_a_delete_begins(world: World) -> None:
+    await world.create()
+    world.set(EndpointStatus.IN_SERVICE)
+
+    await world.delete()
+
+    assert (await world.describe())["EndpointStatus"] == "Deleting"
+    assert world.reconciled == [NER, NER]
+
+
+async def message(awaitable: Value) -> str:
+    with pytest.raises(Fault) as caught:
+        await awaitable
+    assert (caught.value.code, caught.value.status) == ("ValidationException", 400)
+    return str(caught.value.message)
+
+
+async def test_duplicates_and_unknowns(world: World) -> None:
+    config = f"{ARN}endpoint-config/none"
+    not_found = f'Could not find endpoint "{NER}".'
+    assert await message(world.describe()) == not_found
+    assert await message(world.delete()) == not_found
+    assert await message(world.update("one")) == not_found
+    assert await message(world.create(config="none")) == (
+        f'Could not find endpoint configuration "{config}".'
+    )
+    await world.create("NER")
+    assert await message(world.create("ner")) == f'Cannot create already existing endpoint "{NER}".'
+
+
+async def test_a_model_deleted_meanwhile(world: World) -> None:
+    world.store.remove(f"{ARN}model/ner")
+
+    assert await message(world.create()) == f'Could not find model "{ARN}model/ner".'
+
+
+@pytest.mark.parametrize(
+    "status", [status for status in EndpointStatus if status.is_in_progress], ids=str
+)
+async def test_nothing_may_follow_while_something_is_done(
+    world: World, status: EndpointStatus
+) -> None:
+    await world.create()
+    world.set(status)
+    expected = f'Cannot update in-progress endpoint "{NER}".'
+
+    assert await message(world.update("two")) == expected
+    assert await message(world.delete()) == expected
+    assert world.reconciled == [NER]
+
+
+async def test_only_delete_may_follow_on_failed(world: World) -> None:
+    await world.create()
+    world.set(EndpointStatus.FAILED)
+
+    assert (await message(world.update("two"))).startswith("Cannot update failed endpoint")
+    await world.delete()
+
+
+async def test_instances_do_not_become_serverless(world: World) -> None:
+    await world.create(config="one")
+    world.set(EndpointStatus.IN_SERVICE)
+    assert "to serverless" in await message(world.update("serverless"))
+
+
+async def test_serverless_may_become_instances(world: World) -> None:
+    await world.create(config="serverless")
+    world.set(EndpointStatus.IN_SERVICE)
+    await world.update("one")
+
+    assert (await world.describe())["EndpointStatus"] == "Updating"
+
+
+async def test_endpoints_are_listed_by_status(world: World) -> None:
+    await world.create("NER")
+    await world.create("other")
+    world.set(EndpointStatus.IN_SERVICE)
+
+    page = await world.service.list_page(call("ListEndpoints", StatusEquals="InService"))
+
+    assert [(each["EndpointName"], each["EndpointStatus"]) for each in page["Endpoints"]] == [
+        ("NER", "InService")
+    ]
+
+
+async def test_what_is_not_built_says_so(world: World) -> None:
+    with pytest.raises(Fault) as caught:
+        await world.create(DeploymentConfig={"RollingUpdatePolicy": {}})
+
+    assert caught.value.status == 501
