@@ -79,7 +79,7 @@ def test_the_whole_way_with_two_variables_and_nothing_of_ours(
     assert [(entity["entity_group"], entity["word"]) for entity in entities] == [
         ("GIVEN_NAME", "grace"),
         ("SURNAME", "hopper"),
-        ("CITY", "new york"),
+        ("STATE", "new york"),
     ]
 
 

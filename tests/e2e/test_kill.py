@@ -39,7 +39,7 @@ def test_a_deployment_that_was_cut_goes_on(portside: Portside, tmp_path: Path) -
     portside("local", "start")
     pid = portside("local", "status", "--json").json["pid"]
     handler = project / "inference.py"
-    handler.write_text("import time\ntime.sleep(3)\n" + handler.read_text())
+    handler.write_text(handler.read_text() + "\n\nimport time\n\ntime.sleep(3)\n")
 
     deploying = subprocess.Popen(
         [sys.executable, "-m", "portside", "deploy", str(project)],

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import click
 
-from portside import config
+from portside import config, contract
 from portside.artifact.bundle import Artifact, package
 from portside.cli import output
+from portside.errors import BuildError
 
 
 @click.command()
@@ -50,6 +51,11 @@ def command(folder: Path, target: Path | None, as_json: bool) -> None:
 
 def make(project: config.Project, *, target: Path | None = None) -> Artifact:
     """Package a project and say what went in and what was left out."""
+    if project.model is None and project.handler is None:
+        raise BuildError(
+            f"there is neither a model nor an `{contract.DEFAULT_PROGRAM}` in `{project.root}`",
+            hint="put your checkpoint there as `model/`, or run `portside init`",
+        )
     path = target or project.work_dir / "model.tar.gz"
     with output.activity(f"packaging {project.name}") as say:
         made = package(project.model, handler=project.handler, output=path, progress=say)

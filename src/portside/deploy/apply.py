@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Protocol, assert_never
+from contextlib import AbstractContextManager
+from typing import Protocol, TypeAlias, assert_never
 
 from portside.aws import iam, s3, sagemaker
 from portside.aws.session import Session
@@ -25,24 +26,25 @@ from portside.deploy.resources import (
     Role,
 )
 from portside.deploy.watch import Watch
-from portside.errors import DeployError, PortsideError, RemoteError
+from portside.errors import DeployError, RemoteError
 
 ROLE_PATIENCE_S = 60.0
 """How long a new role may take to reach all of AWS; seconds as a rule. IAM is eventually
 consistent: IAM User Guide, "Changes that I make are not always immediately visible"."""
 
 
-class Reporter(Protocol):
-    """Is told how the steps go."""
+class Progress(Protocol):
+    """Is told how one step goes on."""
 
-    def begin(self, step: Step) -> None:
-        """A step starts."""
+    def status(self, text: str) -> None:
+        """What it waits for."""
 
-    def advance(self, step: Step, note: str, *, done_bytes: int = 0) -> None:
-        """It goes on: a status to show, bytes sent since the last call."""
+    def sent(self, count_bytes: int) -> None:
+        """Bytes sent since the last call."""
 
-    def end(self, step: Step) -> None:
-        """It is done."""
+
+Reporter: TypeAlias = Callable[[Step], AbstractContextManager[Progress]]
+"""Opens around each step; closes with the step's exception where it fails."""
 
 
 class Applier:
@@ -65,31 +67,28 @@ class Applier:
     def apply(self, steps: tuple[Step, ...]) -> None:
         """Do the steps in order. Raises the first failure, with the step in its words."""
         for step in steps:
-            self._reporter.begin(step)
-            try:
-                self._do(step)
-            except DeployError:
-                raise
-            except PortsideError as error:
-                raise DeployError(
-                    f"cannot {step.verb} the {step.kind} `{step.name}`: {error.message}",
-                    hint=error.hint or "mend the cause and run the same command again",
-                ) from error
-            self._reporter.end(step)
+            with self._reporter(step) as progress:
+                try:
+                    self._do(step, progress)
+                except RemoteError as error:
+                    raise DeployError(
+                        f"cannot {step.verb} the {step.kind} `{step.name}`: {error.message}",
+                        hint=error.hint or "mend the cause and run the same command again",
+                    ) from error
 
-    def _do(self, step: Step) -> None:
+    def _do(self, step: Step, progress: Progress) -> None:
         match step.verb:
             case Verb.CREATE:
                 self._create(step.wanted)
             case Verb.UPLOAD:
-                self._upload(step)
+                self._upload(step, progress)
             case Verb.UPDATE:
                 self._update(step.wanted)
             case Verb.WAIT:
                 wanted = step.wanted.config_name if isinstance(step.wanted, Endpoint) else None
-                self._watch.until_in_service(step.name, config_name=wanted, note=self._note(step))
+                self._watch.until_in_service(step.name, config_name=wanted, note=progress.status)
             case Verb.DELETE:
-                self._delete(step)
+                self._delete(step, progress)
             case _:
                 assert_never(step.verb)
 
@@ -135,7 +134,7 @@ class Applier:
             case _:
                 raise TypeError(f"{wanted} cannot be updated")
 
-    def _upload(self, step: Step) -> None:
+    def _upload(self, step: Step, progress: Progress) -> None:
         if not isinstance(step.wanted, Artifact):
             raise TypeError(f"{step.wanted} cannot be uploaded")
         artifact = step.wanted
@@ -144,14 +143,14 @@ class Applier:
             artifact.data.file,
             bucket=artifact.bucket,
             key=artifact.key,
-            progress=lambda sent: self._reporter.advance(step, "sent", done_bytes=sent),
+            progress=progress.sent,
         )
 
-    def _delete(self, step: Step) -> None:
+    def _delete(self, step: Step, progress: Progress) -> None:
         session, name = self._session, step.name
         match step.kind:
             case Kind.ENDPOINT:
-                self._watch.until_gone(name, note=self._note(step))
+                self._watch.until_gone(name, note=progress.status)
             case Kind.CONFIG:
                 sagemaker.delete_endpoint_config(session, name)
             case Kind.MODEL:
@@ -165,9 +164,6 @@ class Applier:
                 raise TypeError("a bucket is shared by projects and never deleted by a plan")
             case _:
                 assert_never(step.kind)
-
-    def _note(self, step: Step) -> Callable[[str], None]:
-        return lambda status: self._reporter.advance(step, status)
 
     def _patiently(self, call: Callable[[], None]) -> None:
         """Try again while a role that was just made has not reached all of AWS."""

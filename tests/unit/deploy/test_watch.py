@@ -1,0 +1,105 @@
+"""Waiting for an endpoint: what ends it well, what ends it badly, what is asked for."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import pytest
+from botocore.exceptions import ClientError
+
+from portside.aws.session import Session
+from portside.deploy.watch import Watch
+from portside.errors import DeployError
+
+
+class FakeSageMaker:
+    """Shows one state after another; the last one stays."""
+
+    def __init__(self, *states: dict[str, Any] | None) -> None:
+        self._states = list(states)
+        self.deleted = 0
+
+    def describe_endpoint(self, **_: str) -> dict[str, Any]:
+        state = self._states.pop(0) if len(self._states) > 1 else self._states[0]
+        if state is None:
+            raise ClientError(
+                {"Error": {"Code": "ValidationException", "Message": "Could not find endpoint"}},
+                "DescribeEndpoint",
+            )
+        return {"EndpointName": "ner", "EndpointArn": "arn", **state}
+
+    def delete_endpoint(self, **_: str) -> None:
+        self.deleted += 1
+
+
+class FakeSession:
+    """A session with SageMaker alone."""
+
+    def __init__(self, *states: dict[str, Any] | None) -> None:
+        self.sagemaker = FakeSageMaker(*states)
+
+
+def status(name: str, config: str = "wanted", reason: str = "") -> dict[str, Any]:
+    return {"EndpointStatus": name, "EndpointConfigName": config, "FailureReason": reason}
+
+
+def watching(*states: dict[str, Any] | None) -> tuple[Watch, FakeSession, list[float]]:
+    session, slept = FakeSession(*states), list[float]()
+    return Watch(cast("Session", session), sleep=slept.append), session, slept
+
+
+def ignore(_: str) -> None:
+    """Nobody listens."""
+
+
+def test_in_service_on_the_wanted_config_ends_the_wait() -> None:
+    said: list[str] = []
+    watch, _, slept = watching(status("Creating"), status("Creating"), status("InService"))
+
+    watch.until_in_service("ner", config_name="wanted", note=said.append)
+
+    assert said == ["Creating", "Creating", "InService"]
+    assert slept[0] < slept[1]
+
+
+@pytest.mark.parametrize(
+    ("state", "words"),
+    [
+        (status("Failed", reason="No ping."), "is Failed: No ping"),
+        (status("InService", "old", "No ping."), "went back to its old config: No ping"),
+        (status("OutOfService"), "is OutOfService"),
+        (None, "was deleted meanwhile"),
+    ],
+)
+def test_a_bad_end_says_why(state: dict[str, Any] | None, words: str) -> None:
+    watch, _, _ = watching(status("Updating", "old"), state)
+
+    with pytest.raises(DeployError, match=words) as caught:
+        watch.until_in_service("ner", config_name="wanted", note=ignore)
+
+    assert "portside logs ner" in (caught.value.hint or "")
+
+
+def test_any_config_will_do_where_none_is_wanted() -> None:
+    watch, _, _ = watching(status("Updating"), status("InService", "other"))
+
+    watch.until_in_service("ner", config_name=None, note=ignore)
+
+
+def test_deletion_is_asked_for_once_and_when_it_is_allowed() -> None:
+    watch, session, _ = watching(
+        status("Creating"), status("InService"), status("InService"), status("Deleting"), None
+    )
+
+    watch.until_gone("ner", note=ignore)
+
+    assert session.sagemaker.deleted == 1
+
+
+def test_the_waits_grow_to_ten_seconds() -> None:
+    watch, _, slept = watching(*[status("Creating")] * 30, status("InService"))
+
+    watch.until_in_service("ner", config_name="wanted", note=ignore)
+
+    assert slept == sorted(slept)
+    assert max(slept) == 10.0
