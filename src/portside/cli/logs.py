@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from datetime import datetime
 
@@ -14,6 +15,9 @@ from portside.cli import output, target
 from portside.errors import RemoteError
 
 POLL_S = 1.0
+
+_NOT_SHOWN = {"time", "logger"}
+"""Of a line of the serving runtime: the first is shown already, the second is for `--json`."""
 
 
 @click.command()
@@ -69,7 +73,19 @@ def _print(line: logs.LogLine, *, as_json: bool) -> None:
             {"time": line.time.isoformat(), "stream": line.stream, "message": line.message}
         )
         return
-    output.data(f"{_clock(line.time)} {line.stream}  {line.message}")
+    output.data(f"{_clock(line.time)} {line.stream}  {_readable(line.message)}")
+
+
+def _readable(message: str) -> str:
+    """A JSON line of the serving runtime as words; any other line as it is."""
+    try:
+        fields = json.loads(message)
+        level, said = fields.pop("level"), fields.pop("message")
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return message
+    traceback = fields.pop("traceback", "")
+    rest = " ".join(f"{key}={value}" for key, value in fields.items() if key not in _NOT_SHOWN)
+    return f"{level} {said}  {rest}".rstrip() + (f"\n{traceback}" if traceback else "")
 
 
 def _clock(time_utc: datetime) -> str:
