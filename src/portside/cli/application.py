@@ -29,6 +29,7 @@ COMMANDS = {
     "invoke": "Ask an endpoint for one prediction",
     "logs": "Show what an endpoint's instances printed",
     "destroy": "Remove everything that this project made",
+    "console": "Show endpoints, logs and a box to try a text, in the browser",
     "local": "Start, stop and look at the local AWS",
 }
 """Name and purpose of each command; the command stands in `cli/<name>.py` as `command`."""

@@ -12,7 +12,8 @@ import click
 
 from portside import config, contract
 from portside.aws import logs
-from portside.cli import deploy, destroy, entity, local_process, output, package, plan, target
+from portside.cli import deploy, destroy, local_process, output, package, plan, target
+from portside.client.entity import marked
 from portside.client.invoke import invoke
 from portside.deploy.observe import observe_owned
 from portside.deploy.plan import plan_removal
@@ -54,8 +55,8 @@ def command() -> None:
     body = json.dumps(REQUEST).encode()
     answer = invoke(session, project.name, body=body)
     output.note(f"{answer.variant} answered in {answer.took_ms:.0f} ms")
-    for text in entity.marked(body, answer.body):
-        output.aside(text)
+    for spans in marked(body, answer.body):
+        output.spans(spans)
     for entities in json.loads(answer.body):
         for found in entities:
             output.json_line(found)

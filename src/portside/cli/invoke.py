@@ -7,7 +7,8 @@ from pathlib import Path
 
 import click
 
-from portside.cli import entity, output, target
+from portside.cli import output, target
+from portside.client.entity import marked
 from portside.client.invoke import invoke
 from portside.errors import UsageError
 
@@ -48,8 +49,8 @@ def command(
     if as_json:
         output.raw(answer.body)
         return
-    for text in entity.marked(body, answer.body):
-        output.aside(text)
+    for spans in marked(body, answer.body):
+        output.spans(spans)
     output.note(f"{answer.variant} answered in {answer.took_ms:.0f} ms")
     output.raw(answer.body if answer.body.endswith(b"\n") else answer.body + b"\n")
 

@@ -16,11 +16,16 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, SpinnerColumn, TextColumn
+from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
+from portside.client.entity import Span
+
 SAY_EVERY_S = 2.0
 """Between two lines of progress where there is no terminal to overwrite one on."""
+
+_COLORS = ("cyan", "yellow", "green", "magenta", "blue", "red")
 
 _out = Console(highlight=False, soft_wrap=True)
 _err = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -55,9 +60,17 @@ def data(text: str) -> None:
     _out.print(Text(text))
 
 
-def aside(text: Text) -> None:
-    """A styled line beside a result, to stderr."""
-    _err.print(text)
+def spans(found: list[Span]) -> None:
+    """A text with its entities as `[words](LABEL)`, a color a label, to stderr."""
+    shown, colors = Text(), dict[str, str]()
+    for span in found:
+        if span.label is None:
+            shown.append(span.text)
+            continue
+        color = colors.setdefault(span.label, _COLORS[len(colors) % len(_COLORS)])
+        shown.append(f"[{span.text}]", Style(color=color, bold=True))
+        shown.append(f"({span.label})", Style(color=color, dim=True))
+    _err.print(shown)
 
 
 def raw(body: bytes) -> None:

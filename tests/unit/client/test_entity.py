@@ -6,34 +6,40 @@ import json
 
 import pytest
 
-from portside.cli.entity import highlight, marked
+from portside.client.entity import Span, cut, marked
 
 TEXT = "Ada lives in London."
 ADA = {"entity_group": "PER", "score": 0.9, "word": "ada", "start": 0, "end": 3}
 LONDON = {"entity_group": "LOC", "score": 0.9, "word": "london", "start": 13, "end": 19}
 
 
-def test_entities_are_marked_where_they_stand() -> None:
-    assert highlight(TEXT, [LONDON, ADA]).plain == "[Ada](PER) lives in [London](LOC)."
+SPANS = [
+    Span(text="Ada", label="PER"),
+    Span(text=" lives in "),
+    Span(text="London", label="LOC"),
+    Span(text="."),
+]
 
 
-@pytest.mark.parametrize(
-    ("request_body", "answer"),
-    [
-        ({"strings": [TEXT, TEXT]}, [[ADA], []]),
-        ({"inputs": [TEXT, TEXT]}, [[ADA], []]),
-    ],
-)
-def test_a_list_of_texts(request_body: object, answer: object) -> None:
-    shown = marked(json.dumps(request_body).encode(), json.dumps(answer).encode())
+def test_a_text_is_cut_where_entities_stand() -> None:
+    assert cut(TEXT, [LONDON, ADA]) == SPANS
+    assert cut("London", [{**LONDON, "start": 0, "end": 6}]) == [Span(text="London", label="LOC")]
+    assert cut("", []) == []
 
-    assert [text.plain for text in shown] == ["[Ada](PER) lives in London.", TEXT]
+
+@pytest.mark.parametrize("key", ["strings", "inputs"])
+def test_a_list_of_texts(key: str) -> None:
+    request, answer = {key: [TEXT, "none"]}, [[ADA, LONDON], []]
+
+    found = marked(json.dumps(request).encode(), json.dumps(answer).encode())
+
+    assert found == [SPANS, [Span(text="none")]]
 
 
 def test_one_text() -> None:
-    shown = marked(json.dumps({"inputs": TEXT}).encode(), json.dumps([ADA]).encode())
+    found = marked(json.dumps({"inputs": TEXT}).encode(), json.dumps([ADA, LONDON]).encode())
 
-    assert [text.plain for text in shown] == ["[Ada](PER) lives in London."]
+    assert found == [SPANS]
 
 
 @pytest.mark.parametrize(
