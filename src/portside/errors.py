@@ -74,4 +74,11 @@ class RemoteError(PortsideError):
 
 
 class DeployError(PortsideError):
-    """A step of a deployment failed; what came before it stays, and running again resumes."""
+    """A step of a deployment failed; what came before it stays, and running again resumes.
+
+    `endpoint` names the endpoint whose instances may have printed why.
+    """
+
+    def __init__(self, message: str, *, endpoint: str = "", hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.endpoint = endpoint

@@ -10,9 +10,8 @@ from pathlib import Path
 
 import click
 
-from portside import config, contract
-from portside.aws import logs
-from portside.cli import deploy, destroy, local_process, output, package, plan, target
+from portside import config
+from portside.cli import deploy, destroy, local_process, logs, output, package, plan, target
 from portside.client.entity import marked
 from portside.client.invoke import invoke
 from portside.deploy.observe import observe_owned
@@ -62,8 +61,7 @@ def command() -> None:
             output.json_line(found)
 
     output.title("5. The logs")
-    for line in list(logs.read(session, contract.LOG_GROUP_PREFIX + project.name))[-2:]:
-        output.note(f"  {line.stream}  {line.message}")
+    logs.show_tail(session, project.name, count=2)
     output.note(f"  all of it: `portside logs {project.name}`, kept in {_logs_folder()}")
 
     output.title("6. Everything removed")

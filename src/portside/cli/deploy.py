@@ -10,11 +10,11 @@ import click
 
 from portside import config
 from portside.aws.session import Session
-from portside.cli import output, package, plan, target
+from portside.cli import logs, output, package, plan, target
 from portside.deploy.apply import Applier
 from portside.deploy.plan import Step
 from portside.deploy.resources import Artifact
-from portside.errors import UsageError
+from portside.errors import DeployError, UsageError
 
 
 @click.command()
@@ -51,8 +51,13 @@ def command(folder: Path, where: str, as_json: bool) -> None:
 
 
 def carry_out(session: Session, steps: tuple[Step, ...]) -> None:
-    """Apply a plan and show each step as it goes."""
-    Applier(session, _shown).apply(steps)
+    """Apply a plan and show each step as it goes; where it fails, what the instances printed."""
+    try:
+        Applier(session, _shown).apply(steps)
+    except DeployError as error:
+        if error.endpoint:
+            logs.show_tail(session, error.endpoint)
+        raise
 
 
 @contextmanager

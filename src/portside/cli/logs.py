@@ -43,6 +43,16 @@ def command(endpoint: str, follow: bool, as_json: bool, where: str) -> None:
         seen = _show(session, group, seen, since_ms=since_ms, as_json=as_json)
 
 
+def show_tail(session: Session, endpoint: str, *, count: int = 3) -> None:
+    """The newest lines, beside an error; nothing where there are none."""
+    try:
+        lines = list(logs.read(session, contract.LOG_GROUP_PREFIX + endpoint))
+    except RemoteError:
+        return  # the error that is being reported matters more
+    for line in lines[-count:]:
+        output.note(f"  {line.stream}  {_readable(line.message)}")
+
+
 def _show(
     session: Session, group: str, seen: set[str], *, since_ms: int, as_json: bool
 ) -> set[str]:

@@ -68,5 +68,6 @@ def _failure(name: str, what: str, reason: str) -> DeployError:
     because = f": {reason.rstrip('.')}" if reason else ""
     return DeployError(
         f"the endpoint `{name}` {what}{because}",
+        endpoint=name,
         hint=f"read what its instances printed: `portside logs {name}`",
     )
