@@ -23,6 +23,10 @@ from portside.errors import ConfigError, UsageError
 
 FILE_NAME = "portside.toml"
 
+LONGEST_NAME = contract.NAME_LENGTH - 11
+"""Characters of an endpoint's name: a dash and ten digits of a digest are appended to it
+to name its Models and EndpointConfigs (see `deploy.resources`)."""
+
 Precision = Literal["auto", "fp32", "int8"]
 
 
@@ -209,7 +213,7 @@ def _known_keys(at: str, table: dict[str, Any]) -> list[str]:
 
 
 def _resolve(file: FileSection, root: Path) -> Project:
-    name = _project_name(file.name, root)
+    name = name_of(root) if file.name is None else _checked_name(file.name, "name")
     return Project(
         root=root,
         name=name,
@@ -219,23 +223,17 @@ def _resolve(file: FileSection, root: Path) -> Project:
     )
 
 
-def _project_name(given: str | None, root: Path) -> str:
-    """The name in the file, else the folder's, made to fit SageMaker's rule."""
-    if given is None:
-        given = (
-            re.sub(r"[^a-zA-Z0-9]+", "-", root.name).strip("-")[: contract.NAME_LENGTH] or "model"
-        )
-    return _checked_name(given, "name")
+def name_of(root: Path) -> str:
+    """A folder's name made to fit SageMaker's rule: what a project without a name is called."""
+    return re.sub(r"[^a-zA-Z0-9]+", "-", root.name)[:LONGEST_NAME].strip("-") or "model"
 
 
 def _checked_name(name: str, path: str) -> str:
-    # Content-addressed names append a dash and ten hex digits: see deploy.resources.
-    longest = contract.NAME_LENGTH - 11
-    if not re.fullmatch(contract.NAME_PATTERN, name) or len(name) > longest:
+    if not re.fullmatch(contract.NAME_PATTERN, name) or len(name) > LONGEST_NAME:
         raise ConfigError(
             f"`{name}` cannot be the name of an endpoint",
             path=path,
-            hint=f"use at most {longest} letters, digits and dashes, none of them at the ends",
+            hint=f"use at most {LONGEST_NAME} letters, digits and dashes, none of them at the ends",
         )
     return name
 

@@ -82,6 +82,7 @@ HOSTILE: dict[str, tuple[Callable[[], bytes], str]] = {
     "file as a folder": (lambda: tar_bytes(("a", b"1"), ("a/b", b"2")), "a file and a folder"),
     "folder as a file": (lambda: tar_bytes(("a/b", b"1"), ("a", b"2")), "a file and a folder"),
     "global path": (lambda: global_header(path="../x"), "a global tar header sets `path`"),
+    "two pax headers": (lambda: tar_bytes(pax("a", path="b"))[:1024] * 2, "in a row"),
     "long pax header": (
         lambda: tar_bytes(pax("a", path="x" * 70_000)),
         "an extended tar header of",
@@ -135,7 +136,7 @@ def test_refuses_what_is_not_a_whole_gzip(content: bytes, tmp_path: Path):
     [
         pytest.param(Limits(total_bytes=100_000), "over 100000 bytes", id="size"),
         pytest.param(Limits(ratio_from_bytes=1000), "over 200 times its size", id="ratio"),
-        pytest.param(Limits(members=1), "over 1 members", id="members"),
+        pytest.param(Limits(members=1), "over 1 files and folders", id="members"),
     ],
 )
 def test_refuses_bombs(limits: Limits, reason: str, tmp_path: Path):
@@ -144,6 +145,14 @@ def test_refuses_bombs(limits: Limits, reason: str, tmp_path: Path):
 
     with pytest.raises(ArchiveError, match=reason):
         unpack(archive, tmp_path / "out", limits=limits)
+
+
+def test_folders_that_names_imply_count(tmp_path: Path):
+    archive = tmp_path / "model.tar.gz"
+    archive.write_bytes(gzip.compress(tar_bytes(("a/" * 100 + "b", b"1"))))
+
+    with pytest.raises(ArchiveError, match="over 100 files and folders"):
+        unpack(archive, tmp_path / "out", limits=Limits(members=100))
 
 
 def test_does_not_touch_a_folder_with_something_in_it(tmp_path: Path):

@@ -1,0 +1,19 @@
+"""Archives: hostile ones read safely, reproducible ones written.
+
+Used by the model artifact, by `portside serve` and by the local SageMaker, so
+that what one of them packs, all of them can open, and that a `model.tar.gz`
+from anywhere can do no harm.
+
+    pack:    members ─▶ sorted, times and owners gone ─▶ .NAME.partial ─▶ renamed to NAME
+    unpack:  bytes ─▶ gzip ─▶ headers checked one by one ─▶ .NAME.partial/ ─▶ renamed to NAME/
+
+Both ends work beside the final name and rename as their last act: what stands
+under the final name is whole.
+"""
+
+from portside.archive.error import ArchiveError
+from portside.archive.extraction import Limits, unpack
+from portside.archive.member import Member
+from portside.archive.writer import Packed, digest, pack
+
+__all__ = ["ArchiveError", "Limits", "Member", "Packed", "digest", "pack", "unpack"]

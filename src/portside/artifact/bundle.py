@@ -1,0 +1,134 @@
+"""Make the model artifact: `package` takes a checkpoint, a handler or both to `model.tar.gz`.
+
+    model.tar.gz
+    ├── config.json, tokenizer.json, …   the checkpoint's files, as they lie in its folder
+    ├── model.onnx, model.onnx.data      its own graph, or the one that was exported
+    └── code/inference.py                the handler, with what it imports (see `handler`)
+
+Members lie at the root, with no folder around them, as SageMaker wants them
+(DG deploy-model-troubleshoot).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from portside import contract
+from portside.archive import Member, pack
+from portside.artifact.checkpoint import Checkpoint, Kind, read_checkpoint
+from portside.artifact.content import LeftOut
+from portside.artifact.export import export
+from portside.artifact.handler import handler_members
+from portside.errors import BuildError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from pathlib import Path
+
+    from portside.artifact.content import File
+    from portside.artifact.export import Export
+
+MEGABYTE: Final = 1_000_000
+
+PROJECT_FILE: Final = "portside.toml"
+"""Lies in the checkpoint's folder where that is the project's too."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Artifact:
+    """A finished `model.tar.gz`: `digest` is its SHA-256 in hex, `members` the names in it."""
+
+    path: Path
+    digest: str
+    size_bytes: int
+    members: tuple[str, ...]
+    left_out: tuple[LeftOut, ...]
+
+
+def package(
+    model: Path | None,
+    *,
+    output: Path,
+    handler: Path | None = None,
+    progress: Callable[[str], None] = lambda _: None,
+    exporter: Callable[[Checkpoint, Path], Export] = export,
+) -> Artifact:
+    """Make the artifact at `output`; exports are kept beside it.
+
+    `model` is a checkpoint folder or a model file in one, None where the handler
+    is all there is. `progress` hears what is being done, in words. Raises
+    `BuildError`, and `MissingToolError` where an export needs what is not
+    installed; then whatever stood at `output` stands there still.
+    """
+    if model is None and handler is None:
+        raise BuildError(
+            "cannot package a project with neither a model nor a handler",
+            hint="set `[model] path` or `[handler] file` in `portside.toml`",
+        )
+    code = () if handler is None else handler_members(handler)
+    members = [*code]
+    left_out: tuple[LeftOut, ...] = ()
+    if model is not None:
+        progress("reading the checkpoint")
+        checkpoint = read_checkpoint(model, has_handler=handler is not None)
+        files, left_out = _without_replaced(checkpoint, code)
+        members += [Member(name=str(file.path), source=file.source) for file in files]
+        if _needs_export(checkpoint):
+            progress("exporting to ONNX")
+            exported = exporter(checkpoint, output.parent)
+            members += [Member(name=path.name, source=path) for path in exported.files]
+    output.parent.mkdir(parents=True, exist_ok=True)
+    packed = pack(members, output, progress=_in_words(members, progress))
+    return Artifact(
+        path=packed.path,
+        digest=packed.digest,
+        size_bytes=packed.size_bytes,
+        members=tuple(sorted(member.name for member in members)),
+        left_out=left_out,
+    )
+
+
+def _needs_export(checkpoint: Checkpoint) -> bool:
+    """Only where Portside answers itself; the user's code reads its safetensors as they are."""
+    return checkpoint.kind is Kind.SAFETENSORS and checkpoint.task is not None
+
+
+def _without_replaced(
+    checkpoint: Checkpoint, code: tuple[Member, ...]
+) -> tuple[tuple[File, ...], tuple[LeftOut, ...]]:
+    """The checkpoint's files but those that something else stands for in the artifact."""
+    replaced: dict[File, str] = {}
+    if _needs_export(checkpoint) and checkpoint.model is not None:
+        replaced |= dict.fromkeys(checkpoint.model.files, "exported to ONNX")
+    for file in checkpoint.files:
+        if code and file.path.parts[0] == contract.CODE_DIR_NAME:
+            replaced[file] = "the handler takes its place"
+        elif str(file.path) == PROJECT_FILE:
+            replaced[file] = "about the project, not the model"
+    # The handler may lie in the checkpoint's folder, and goes in once.
+    brought = {member.source for member in code}
+    files = [file for file in checkpoint.files if file.source not in brought]
+    left_out = (
+        LeftOut(path=file.path, size_bytes=file.size_bytes, reason=replaced[file])
+        for file in files
+        if file in replaced
+    )
+    taken = tuple(file for file in files if file not in replaced)
+    return taken, (*checkpoint.left_out, *left_out)
+
+
+def _in_words(members: Iterable[Member], progress: Callable[[str], None]) -> Callable[[int], None]:
+    """Turn bytes read into `packing, 53 of 265 MB`, said at every tenth of the way."""
+    total = sum(member.source.stat().st_size for member in members if member.source.exists())
+    done, said = 0, -1
+
+    def hear(size: int) -> None:
+        nonlocal done, said
+        done += size
+        tenths = 10 * done // max(total, 1)
+        if tenths > said:
+            said = tenths
+            progress(f"packing, {done // MEGABYTE} of {total // MEGABYTE} MB")
+
+    return hear
