@@ -16,19 +16,19 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import re
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from portside.contract import REALTIME_PAYLOAD_BYTES
 from portside.local import sigv4
+from portside.local.asgi import Body, Receive, Scope, Send, read_request, send_response
+from portside.local.denial import deny
 from portside.local.protocol import parser, serializer
 from portside.local.protocol.call import Call, Handler
-from portside.local.protocol.denial import deny
 from portside.local.protocol.fault import Fault
 from portside.local.protocol.message import ClientGoneError, Request, Response
 from portside.local.protocol.service import (
@@ -47,21 +47,15 @@ if TYPE_CHECKING:
     from portside.local.clock import Clock
     from portside.local.data_folder import Keys
 
-Scope: TypeAlias = Mapping[str, Any]
-Receive: TypeAlias = Callable[[], Awaitable[Mapping[str, Any]]]
-Send: TypeAlias = Callable[[dict[str, Any]], Awaitable[None]]
-
 CONTROL_PAYLOAD_BYTES: Final = 1024 * 1024
 """Largest body of a control-plane request: ours, well above what AWS's own limits add up to."""
 
 OWN_PREFIX: Final = "/_portside/"
 _LOOPBACK_NAMES: Final = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
-_SHA256: Final = re.compile(r"[0-9a-f]{64}")
-
 _BUG: Final = "The local SageMaker ran into an error of its own. See its log, gateway.log."
 
-_logger = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 
 class Objects(Protocol):
@@ -132,13 +126,13 @@ class Gateway:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         started = time.perf_counter()
-        request, request_id = _request(scope), str(uuid.uuid4())
+        request, request_id = read_request(scope), str(uuid.uuid4())
         try:
             response = await self._answer(request, Body(receive), request_id=request_id)
         except ClientGoneError:
             return
-        await _send(response, send, request_id=request_id)
-        _logger.info(
+        await send_response(response, send, request_id=request_id)
+        _log.info(
             "%s %s %s %d %.1f ms %s",
             request.method,
             request.path,
@@ -165,10 +159,8 @@ class Gateway:
             return _faulty(service, fault, request_id)
         except ClientGoneError:
             raise
-        except Exception:
-            _logger.exception(
-                "a bug in %s %s, request %s", request.method, request.path, request_id
-            )
+        except Exception:  # noqa: BLE001  a bug in one request must not end the rest
+            _log.exception("a bug in %s %s, request %s", request.method, request.path, request_id)
             return _faulty(service, Fault("InternalFailure", _BUG, status=500), request_id)
 
     async def _answer_signed(self, asked: Asked, body: Body) -> Response:
@@ -233,87 +225,7 @@ class Gateway:
                 return _json(404, {"error": "there is `GET health` and `POST reset`"})
 
 
-class Body:
-    """A request's body: read whole within a limit, or iterated over as it comes."""
-
-    def __init__(self, receive: Receive) -> None:
-        self._receive = receive
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        """The pieces as they come; raises `ClientGoneError`."""
-        more = True
-        while more:
-            message = await self._receive()
-            if message["type"] == "http.disconnect":
-                raise ClientGoneError
-            more = message.get("more_body", False)
-            if piece := message.get("body", b""):
-                yield piece
-
-    async def checked(self, declared: str) -> AsyncIterator[bytes]:
-        """The pieces as they come, the last one only if all together have the declared hash.
-
-        SeaweedFS does not look whether they have. What declares no hash passes: the
-        `STREAMING-` forms carry checks of their own, `UNSIGNED-PAYLOAD` wants none.
-        """
-        digest, held = hashlib.sha256(), b""
-        async for piece in self:
-            if held:
-                yield held
-            digest.update(piece)
-            held = piece
-        if _SHA256.fullmatch(declared) and digest.hexdigest() != declared:
-            message = "The provided 'x-amz-content-sha256' header does not match what was computed."
-            raise Fault("XAmzContentSHA256Mismatch", message)
-        if held:
-            yield held
-
-    async def read(self, *, limit: int) -> bytes:
-        """The whole body; one that is too long is read to its end, so that the client hears why."""
-        content, size = bytearray(), 0
-        async for piece in self:
-            size += len(piece)
-            if size <= limit:
-                content += piece
-        if size > limit:
-            message = f"HTTP content length exceeded {limit} bytes."
-            raise Fault("RequestEntityTooLargeException", message, status=413)
-        return bytes(content)
-
-
-# --- HTTP --------------------------------------------------------------------
-
-
-def _request(scope: Scope) -> Request:
-    return Request(
-        method=scope["method"],
-        path=scope["raw_path"].decode("latin-1"),
-        query=scope["query_string"].decode("latin-1"),
-        headers=tuple(
-            (name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]
-        ),
-    )
-
-
-async def _send(response: Response, send: Send, *, request_id: str) -> None:
-    headers = [*response.headers, ("x-amzn-RequestId", request_id)]
-    if isinstance(response.body, bytes):
-        headers.append(("Content-Length", str(len(response.body))))
-    await send(
-        {
-            "type": "http.response.start",
-            "status": response.status,
-            "headers": [
-                (name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers
-            ],
-        }
-    )
-    if isinstance(response.body, bytes):
-        await send({"type": "http.response.body", "body": response.body})
-        return
-    async for piece in response.body:
-        await send({"type": "http.response.body", "body": piece, "more_body": True})
-    await send({"type": "http.response.body", "body": b""})
+# --- Rules and refusals ------------------------------------------------------
 
 
 def _json(status: int, content: dict[str, Any]) -> Response:
@@ -327,9 +239,6 @@ def _from_a_program(request: Request) -> bool:
     name = host[0] if host[2].isdecimal() else "".join(host)
     from_browser = request.header("origin") or request.header("sec-fetch-site")
     return name in _LOOPBACK_NAMES and not from_browser
-
-
-# --- Rules and refusals ------------------------------------------------------
 
 
 def _body_limit(service: Service) -> int:

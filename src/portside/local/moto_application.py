@@ -17,7 +17,7 @@ from werkzeug.test import Client
 from portside.local.protocol.message import Response
 
 if TYPE_CHECKING:
-    from portside.local.delegated import Entry
+    from portside.local.journal import Entry
 
 _SERVICES: Final[tuple[Literal["iam", "sts"], ...]] = ("iam", "sts")
 

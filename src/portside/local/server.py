@@ -40,7 +40,7 @@ from portside.local.process import ProcessLauncher
 from portside.local.store import Store
 
 HOST: Final = "127.0.0.1"
-"""The one address: whoever reaches the port can run code through a model artifact."""
+"""No other address: models run here with the rights of the user who started it."""
 DEFAULT_PORT: Final = 4566
 """The port that AWS emulators have in common."""
 DEFAULT_ACCOUNT: Final = "000000000000"
@@ -114,7 +114,8 @@ class Platform:
 
     async def start(self) -> None:
         """Put the parts up from what the folder holds."""
-        self._running = await self._build()
+        self._running = self._build()
+        await self._running.start()
 
     async def stop(self) -> None:
         """Stop the parts; what they keep stays in the folder."""
@@ -141,7 +142,7 @@ class Platform:
             "services": {} if running is None else running.services(),
         }
 
-    async def _build(self) -> _RunningParts:
+    def _build(self) -> _RunningParts:
         store = Store.open(self._folder.store_file)
         logs = LogStore(self._folder.logs)
         client = InstanceClient()
@@ -172,7 +173,7 @@ class Platform:
             clock=self._clock,
         )
         parts = Parts(objects=objects, delegated=delegated, operations=operations)
-        running = _RunningParts(
+        return _RunningParts(
             parts=parts,
             store=store,
             client=client,
@@ -180,9 +181,6 @@ class Platform:
             controller=controller,
             delegated=delegated,
         )
-        await objects.start()
-        await controller.start()
-        return running
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,8 +192,11 @@ class _RunningParts:
     controller: Controller
     delegated: Delegated
 
+    async def start(self) -> None:
+        await self.objects.start()
+        await self.controller.start()
+
     async def stop(self) -> None:
-        """In the order in which they need each other; the object store needs nobody."""
         await asyncio.gather(self.controller.stop(), self.objects.stop(), self.delegated.stop())
         await self.client.close()
         self.store.close()
@@ -243,11 +244,12 @@ def _listen(port: int) -> Iterator[socket.socket]:
         try:
             listener.bind((HOST, port))
         except OSError as error:
-            if error.errno != errno.EADDRINUSE:
-                raise
+            taken = error.errno == errno.EADDRINUSE
+            reason = "another program uses it" if taken else error.strerror
+            other = port + 1 if taken else DEFAULT_PORT
             raise PortsideError(
-                f"could not listen on port `{port}`: another program uses it",
-                hint=f"choose another with `portside local start --port {port + 1}`",
+                f"could not listen on port `{port}`: {reason}",
+                hint=f"choose another with `portside local start --port {other}`",
             ) from error
         yield listener
 

@@ -1,0 +1,99 @@
+"""Between ASGI and the values of `protocol.message`: heads as they came, bodies in pieces."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from typing import Any, Final, TypeAlias
+
+from portside.local.protocol.fault import Fault
+from portside.local.protocol.message import ClientGoneError, Request, Response
+
+Scope: TypeAlias = Mapping[str, Any]
+Receive: TypeAlias = Callable[[], Awaitable[Mapping[str, Any]]]
+Send: TypeAlias = Callable[[dict[str, Any]], Awaitable[None]]
+
+_SHA256: Final = re.compile(r"[0-9a-f]{64}")
+
+
+def read_request(scope: Scope) -> Request:
+    """The head of a request, byte for byte."""
+    return Request(
+        method=scope["method"],
+        path=scope["raw_path"].decode("latin-1"),
+        query=scope["query_string"].decode("latin-1"),
+        headers=tuple(
+            (name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]
+        ),
+    )
+
+
+async def send_response(response: Response, send: Send, *, request_id: str) -> None:
+    """Send an answer, with its id as all of AWS's have one."""
+    headers = [*response.headers, ("x-amzn-RequestId", request_id)]
+    if isinstance(response.body, bytes):
+        headers.append(("Content-Length", str(len(response.body))))
+    await send(
+        {
+            "type": "http.response.start",
+            "status": response.status,
+            "headers": [
+                (name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers
+            ],
+        }
+    )
+    if isinstance(response.body, bytes):
+        await send({"type": "http.response.body", "body": response.body})
+        return
+    async for piece in response.body:
+        await send({"type": "http.response.body", "body": piece, "more_body": True})
+    await send({"type": "http.response.body", "body": b""})
+
+
+class Body:
+    """A request's body: read whole within a limit, or iterated over as it comes."""
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        """The pieces as they come; raises `ClientGoneError`."""
+        more = True
+        while more:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                raise ClientGoneError
+            more = message.get("more_body", False)
+            if piece := message.get("body", b""):
+                yield piece
+
+    async def checked(self, declared: str) -> AsyncIterator[bytes]:
+        """The pieces as they come, the last one only if all together have the declared hash.
+
+        SeaweedFS does not look whether they have. What declares no hash passes: the
+        `STREAMING-` forms carry checks of their own, `UNSIGNED-PAYLOAD` wants none.
+        """
+        digest, held = hashlib.sha256(), b""
+        async for piece in self:
+            if held:
+                yield held
+            digest.update(piece)
+            held = piece
+        if _SHA256.fullmatch(declared) and digest.hexdigest() != declared:
+            message = "The provided 'x-amz-content-sha256' header does not match what was computed."
+            raise Fault("XAmzContentSHA256Mismatch", message)
+        if held:
+            yield held
+
+    async def read(self, *, limit: int) -> bytes:
+        """The whole body; one that is too long is read to its end, so that the client hears why."""
+        content, size = bytearray(), 0
+        async for piece in self:
+            size += len(piece)
+            if size <= limit:
+                content += piece
+        if size > limit:
+            message = f"HTTP content length exceeded {limit} bytes."
+            raise Fault("RequestEntityTooLargeException", message, status=413)
+        return bytes(content)

@@ -1,0 +1,131 @@
+"""IAM through moto: what is answered is kept, and comes back the same in the next life."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from urllib.parse import urlencode
+
+import pytest
+
+from portside.local.delegated import Delegated
+from portside.local.protocol.message import Request, Response
+
+ACCOUNT = "111122223333"
+TRUST = (
+    '{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "sts:AssumeRole",'
+    ' "Principal": {"Service": "sagemaker.amazonaws.com"}}]}'
+)
+READS = (
+    '{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "s3:GetObject",'
+    ' "Resource": "*"}]}'
+)
+POST = Request(
+    method="POST",
+    path="/",
+    query="",
+    headers=(("content-type", "application/x-www-form-urlencoded; charset=utf-8"),),
+)
+
+Ask = Callable[..., Awaitable[str]]
+
+
+class FixedClock:
+    """An hour in 2001, and another one after each call."""
+
+    def __init__(self) -> None:
+        self._now_ms = 1_000_000_000_000
+
+    def now_ms(self) -> int:
+        self._now_ms += 3_600_000
+        return self._now_ms
+
+    def monotonic(self) -> float:
+        return 0.0
+
+    async def sleep(self, seconds: float) -> None:
+        raise NotImplementedError
+
+
+@asynccontextmanager
+async def life(folder: Path) -> AsyncIterator[Ask]:
+    """From start to stop; gives a function that asks IAM and gives the answer's text."""
+    delegated = Delegated(folder / "iam.sqlite3", account=ACCOUNT, clock=FixedClock())
+
+    async def ask(action: str, *, status: int = 200, **arguments: str) -> str:
+        body = urlencode({"Action": action, "Version": "2010-05-08", **arguments})
+        answer = await delegated.answer("iam", POST, body.encode())
+        assert isinstance(answer.body, bytes)
+        assert answer.status == status, answer.body
+        return re.sub("<RequestId>.*</RequestId>", "", answer.body.decode())
+
+    try:
+        yield ask
+    finally:
+        await delegated.stop()
+
+
+async def test_a_role_comes_back_with_id_date_and_policies(tmp_path: Path) -> None:
+    async with life(tmp_path) as ask:
+        await ask("CreateRole", RoleName="runs", AssumeRolePolicyDocument=TRUST)
+        await ask("PutRolePolicy", RoleName="runs", PolicyName="reads", PolicyDocument=READS)
+        await ask("CreateRole", RoleName="gone", AssumeRolePolicyDocument=TRUST)
+        await ask("DeleteRole", RoleName="gone")
+        role = await ask("GetRole", RoleName="runs")
+        policy = await ask("GetRolePolicy", RoleName="runs", PolicyName="reads")
+
+    assert f"arn:aws:iam::{ACCOUNT}:role/runs" in role
+    assert "2001-09-09" in role
+    async with life(tmp_path) as ask:
+        assert await ask("GetRole", RoleName="runs") == role
+        assert await ask("GetRolePolicy", RoleName="runs", PolicyName="reads") == policy
+        await ask("GetRole", RoleName="gone", status=404)
+
+
+async def test_roles_made_after_a_replay_have_new_ids(tmp_path: Path) -> None:
+    def role_id(text: str) -> str:
+        found = re.search("<RoleId>(.*)</RoleId>", text)
+        assert found is not None
+        return found[1]
+
+    async with life(tmp_path) as ask:
+        old = await ask("CreateRole", RoleName="old", AssumeRolePolicyDocument=TRUST)
+    async with life(tmp_path) as ask:
+        new = await ask("CreateRole", RoleName="new", AssumeRolePolicyDocument=TRUST)
+
+    assert role_id(old) != role_id(new)
+
+
+async def test_what_was_refused_is_not_played_back(tmp_path: Path) -> None:
+    async with life(tmp_path) as ask:
+        await ask("CreateRole", RoleName="runs", AssumeRolePolicyDocument=TRUST)
+        await ask("CreateRole", status=409, RoleName="runs", AssumeRolePolicyDocument=TRUST)
+        await ask("DeleteRole", RoleName="runs")
+
+    async with life(tmp_path) as ask:
+        await ask("GetRole", RoleName="runs", status=404)
+
+
+async def test_each_folder_has_its_own(tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    async with life(tmp_path) as ask:
+        await ask("CreateRole", RoleName="runs", AssumeRolePolicyDocument=TRUST)
+
+    async with life(tmp_path / "other") as ask:
+        await ask("GetRole", RoleName="runs", status=404)
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+async def test_the_caller_is_the_account_itself(tmp_path: Path, method: str) -> None:
+    delegated = Delegated(tmp_path / "iam.sqlite3", account=ACCOUNT, clock=FixedClock())
+    action = "Action=GetCallerIdentity&Version=2011-06-15"
+    request = Request(method=method, path="/", query=action if method == "GET" else "", headers=())
+
+    answer = await delegated.answer("sts", request, action.encode() if method == "POST" else b"")
+    await delegated.stop()
+
+    assert answer == Response(status=200, headers=answer.headers, body=answer.body)
+    assert f"<Arn>arn:aws:iam::{ACCOUNT}:root</Arn>".encode() in answer.body  # type: ignore[operator]
+    assert not delegated.is_loaded
