@@ -33,8 +33,11 @@ bench: $(VENV)/.dev  ## measure serving beside an app like those people write by
 	$(BIN)/python -m bench
 
 lock: $(VENV)/.dev  ## resolve constraints.txt anew
-	$(BIN)/python -m pip install --quiet uv
-	$(BIN)/python tools/lock.py
+	@$(BIN)/python -m pip install --quiet uv
+	@# CUDA's own packages come with torch's default build, which is not the one that we install.
+	$(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --upgrade \
+	  --no-emit-index-url --no-annotate --no-header --quiet | grep -vE '^(nvidia|cuda|triton)' > constraints.new
+	mv constraints.new constraints.txt
 
 clean:  ## remove everything that the targets made
 	rm -rf $(VENV) .portside build dist examples/*/model examples/*/.portside
