@@ -3,7 +3,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+PIP := $(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt
 
 .PHONY: help demo test unit check format bench clean lock
 
@@ -46,12 +46,19 @@ $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Portside needs Python 3.11 or later; run: make $(MAKECMDGOALS) PYTHON=python3.11")'
 	$(PYTHON) -m venv $(VENV)
 
+# A dot for each package; what goes wrong is on stderr, and leaves no stamp behind.
+define install
+	@rm -f $@
+	@($(PIP) -e '.[$(1)]' && touch $@) | \
+	  awk '/^ *(Collecting|Downloading|Installing)/ { printf "."; fflush() } END { print "" }'
+	@test -e $@
+endef
+
 $(VENV)/.local: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@echo "installing Portside into $(VENV) (about a minute the first time)"
-	@$(PIP) -e '.[local]'
-	@touch $@
+	$(call install,local)
 
 $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@echo "installing Portside and its test tools into $(VENV) (a few minutes the first time)"
-	@$(PIP) -e '.[dev]'
-	@touch $@ $(VENV)/.local
+	$(call install,dev)
+	@touch $(VENV)/.local

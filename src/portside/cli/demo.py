@@ -20,7 +20,7 @@ from portside.errors import BuildError
 
 REQUEST = {
     "strings": [
-        "Ada Lovelace met Charles Babbage in London, England, and later moved to Nottingham.",
+        "Ada Lovelace met Charles Babbage in London.",
         "Leon Kennedy moved to 12 Baker Street, Springfield, Illinois; call him at 555 0100.",
     ]
 }

@@ -7,7 +7,7 @@ credential scope decides how the rest is to be read:
     request ──read_claim──▶ Claim ──verify(body hash, secret, now)──▶ Caller or Denial
 
 Nothing here does input or output, and nothing raises: a denial is a value, which
-`protocol.denial` puts into the words of the service that was asked.
+module `denial` puts into the words of the service that was asked.
 Source: AWS General Reference, "Signature Version 4 signing process"; for the ways of
 S3, "Authenticating Requests (AWS Signature Version 4)" in its API Reference.
 """
