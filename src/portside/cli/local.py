@@ -143,6 +143,8 @@ def env(folder: Path | None, as_json: bool) -> None:
         return
     for name, value in variables.items():
         output.data(f"export {name}={shlex.quote(value)}")
+    # A token left over from a login to AWS would be sent along, and refused.
+    output.data("unset AWS_SESSION_TOKEN")
 
 
 def _running(folder: Path | None) -> local_process.Found:
