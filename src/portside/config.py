@@ -304,7 +304,35 @@ def _checked(settings: EndpointKind, path: str) -> EndpointKind:
             )
         case Realtime(instance_count=count):
             _check_range(count, 1, 100, f"{path}.instance_count")
+            _check_instance_type(settings.instance_type, f"{path}.instance_type")
+    _check_environment(settings.environment, f"{path}.environment")
     return settings
+
+
+def _check_instance_type(name: str, path: str) -> None:
+    if not re.fullmatch(r"ml\.[a-z0-9-]+\.[a-z0-9-]+", name):
+        raise ConfigError(
+            f"`{name}` is not the name of an instance type",
+            path=path,
+            hint="choose one such as `ml.m5.large`, `ml.c7i.xlarge` or `ml.g5.xlarge`",
+        )
+
+
+def _check_environment(environment: dict[str, str], path: str) -> None:
+    """Names and lengths that SageMaker takes. Source: botocore, EnvironmentMap."""
+    for name, value in environment.items():
+        if not re.fullmatch(r"[a-zA-Z_][a-zA-Z0-9_]*", name):
+            raise ConfigError(
+                f"`{name}` cannot be the name of a variable",
+                path=path,
+                hint="use letters, digits and `_`, and no digit in front",
+            )
+        if max(len(name), len(value)) > contract.ENVIRONMENT_LENGTH:
+            raise ConfigError(
+                f"`{name}` or its value is longer than {contract.ENVIRONMENT_LENGTH} characters",
+                path=path,
+                hint="put long values into a file beside the model",
+            )
 
 
 def _check_range(value: int, least: int, most: int, path: str) -> None:

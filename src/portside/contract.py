@@ -86,6 +86,9 @@ SERVERLESS_MEMORY_MB: Final = (1024, 2048, 3072, 4096, 5120, 6144)
 SERVERLESS_MAX_CONCURRENCY: Final = 200
 """Of one endpoint. BC ProductionVariantServerlessConfig."""
 
+ENVIRONMENT_LENGTH: Final = 1024
+"""Longest name and longest value of a container's variable. BC ContainerDefinition."""
+
 NAME_LENGTH: Final = 63
 """Longest name of a Model, EndpointConfig, Endpoint or ProductionVariant. BC."""
 

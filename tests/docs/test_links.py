@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from portside import config
 from portside.cli.application import COMMANDS
 
+TABLES = {"model", "handler", "image", "endpoint", "endpoints"}
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted(
     path
@@ -36,3 +38,22 @@ def test_the_readme_names_every_command() -> None:
 
 def test_the_readme_is_short() -> None:
     assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 150
+
+
+def test_every_key_is_documented() -> None:
+    reference = (ROOT / "docs" / "reference" / "configuration.md").read_text(encoding="utf-8")
+    keys = {
+        "": config.FileSection,
+        "model.": config.ModelSection,
+        "handler.": config.HandlerSection,
+        "image.": config.ImageSection,
+        "endpoint.": config.Serverless,
+        "endpoint. ": config.Realtime,
+    }
+    paths = [
+        f"{table.strip()}{key}"
+        for table, section in keys.items()
+        for key in section.__struct_fields__
+    ]
+
+    assert [path for path in paths if f"`{path}" not in reference and path not in TABLES] == []

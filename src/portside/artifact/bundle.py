@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
 MEGABYTE: Final = 1_000_000
 
-PROJECT_FILE: Final = "portside.toml"
-"""Lies in the checkpoint's folder where that is the project's too."""
+PROJECT_FILES: Final = ("portside.toml", "request.json")
+"""What `portside init` writes: lies in the checkpoint's folder where that is the project's too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +104,7 @@ def _without_replaced(
     for file in checkpoint.files:
         if code and file.path.parts[0] == contract.CODE_DIR_NAME:
             replaced[file] = "the handler takes its place"
-        elif str(file.path) == PROJECT_FILE:
+        elif str(file.path) in PROJECT_FILES:
             replaced[file] = "about the project, not the model"
     # The handler may lie in the checkpoint's folder, and goes in once.
     brought = {member.source for member in code}

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from portside.aws.session import Session, explained
+
+_NOT_SHOWN = {"time", "logger"}
+"""Of a line of the serving runtime: the first is shown already, the second is for `--json`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,3 +37,15 @@ def read(session: Session, group: str, *, since_ms: int = 0) -> Iterator[LogLine
                     message=event["message"],
                     event_id=event["eventId"],
                 )
+
+
+def readable(message: str) -> str:
+    """A JSON line of the serving runtime as words; any other line as it is."""
+    try:
+        fields = json.loads(message)
+        level, said = fields.pop("level"), fields.pop("message")
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return message
+    traceback = fields.pop("traceback", "")
+    rest = " ".join(f"{key}={value}" for key, value in fields.items() if key not in _NOT_SHOWN)
+    return f"{level} {said}  {rest}".rstrip() + (f"\n{traceback}" if traceback else "")

@@ -42,15 +42,15 @@ def invoke_endpoint(
         if error.code == "ModelError" and isinstance(error.__cause__, ClientError):
             raise _of_the_model(error, error.__cause__, endpoint) from error
         if error.code == "ValidationError" and "not found" in error.message:
-            error.hint = (
-                "deploy it first (`portside deploy`), or see what there is: `portside status`"
-            )
+            error.hint = "deploy it with `portside deploy`; `portside local status` lists what runs"
+        if "oversize body" in error.message:
+            error.hint = "send at most 4 MiB in one request to a serverless endpoint"
         raise
 
 
 def _of_the_model(error: RemoteError, cause: ClientError, endpoint: str) -> RemoteError:
     """The container's status and message, which botocore carries beside its own text."""
-    status = cause.response.get("OriginalStatusCode", 0)
+    status = int(str(cause.response.get("OriginalStatusCode", 0)))
     message = _said(str(cause.response.get("OriginalMessage") or error.message))
     return RemoteError(
         f"the model of `{endpoint}` answered {status}: {message}" if status else error.message,
@@ -58,7 +58,9 @@ def _of_the_model(error: RemoteError, cause: ClientError, endpoint: str) -> Remo
         operation=error.operation,
         code=error.code,
         request_id=error.request_id,
-        hint=f"read why: `portside logs {endpoint}`",
+        hint="mend the request: `portside invoke --help` shows one"
+        if 400 <= status < 500
+        else f"read why: `portside logs {endpoint}`",
     )
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from boto3.exceptions import S3UploadFailedError
+
 from portside.aws.session import Session, explained
 from portside.errors import RemoteError
 
@@ -40,7 +42,11 @@ def upload(
 ) -> None:
     """Send a file, in parts where it is large; `progress` is told each number of bytes sent."""
     with explained("s3", "PutObject"):
-        session.s3.upload_file(str(file), bucket, key, Callback=progress)
+        try:
+            session.s3.upload_file(str(file), bucket, key, Callback=progress)
+        except S3UploadFailedError as error:
+            # boto3 hides the refusal, with its code, in a text of its own.
+            raise error.__context__ or error from error
 
 
 def list_keys(session: Session, bucket: str, *, prefix: str) -> list[str]:

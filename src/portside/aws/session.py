@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -12,12 +13,15 @@ from portside.errors import MissingToolError, RemoteError
 
 try:
     import boto3
+    import botocore.session
+    from boto3.exceptions import Boto3Error
     from botocore import exceptions as botocore_errors
     from botocore.config import Config
+    from botocore.credentials import Credentials
 except ModuleNotFoundError as error:
     raise MissingToolError(
         f"cannot talk to AWS or the local AWS: `{error.name}` is not installed",
-        hint="run `pip install 'portside[local]'` (or `portside[aws]` to deploy to AWS alone)",
+        hint="run `pip install 'portside[local]'`, or in a clone `pip install -e '.[local]'`",
     ) from error
 
 if TYPE_CHECKING:
@@ -38,6 +42,9 @@ class Address:
     secret_access_key: str | None = field(default=None, repr=False)
 
 
+_USERS_OWN = ("profile", "config_file", "credentials_file")
+"""Where boto3 finds a user's settings; none of them is asked where keys are given."""
+
 # A container may take 60 s to answer and the platform holds the caller that long, so the
 # socket must wait longer and a slow prediction must not be sent twice.
 # Source: the developer guide's InvokeEndpoint page, "set the timeout to 70 seconds".
@@ -45,25 +52,34 @@ _RUNTIME = Config(read_timeout=70, retries={"total_max_attempts": 1})
 
 _CONTROL = Config(retries={"mode": "standard"}, s3={"addressing_style": "path"})
 
+_NO_PROXY = Config(proxies={})
+"""For an address that was given: it is on this machine, where no proxy leads."""
+
 
 class Session:
     """Clients of one address, made when first asked for."""
 
     def __init__(self, address: Address) -> None:
         self._address = address
-        self._boto = boto3.session.Session(
-            aws_access_key_id=address.access_key_id,
-            aws_secret_access_key=address.secret_access_key,
-            region_name=address.region,
-        )
+        with explained("session", "configure"):
+            self._boto = _session(address)
         if self._boto.region_name is None:
             raise RemoteError(
                 "cannot choose an AWS region: none is configured",
                 service="session",
-                operation="region",
+                operation="configure",
                 code="NoRegion",
                 hint="run `export AWS_REGION=us-east-1`, or `aws configure set region us-east-1`",
             )
+        at_home = _NO_PROXY if address.endpoint_url else Config()
+        self._control, self._runtime = _CONTROL.merge(at_home), _RUNTIME.merge(at_home)
+
+    def credentials(self) -> Credentials:
+        """The keys that requests are signed with."""
+        found = self._boto.get_credentials()
+        if found is None:
+            raise botocore_errors.NoCredentialsError
+        return found
 
     @property
     def region(self) -> str:
@@ -73,19 +89,25 @@ class Session:
     @cached_property
     def account(self) -> str:
         """The twelve digits of the account that the keys belong to (one call to STS)."""
-        client = self._boto.client("sts", endpoint_url=self._address.endpoint_url, config=_CONTROL)
+        client = self._boto.client(
+            "sts", endpoint_url=self._address.endpoint_url, config=self._control
+        )
         with explained("sts", "GetCallerIdentity"):
             return client.get_caller_identity()["Account"]
 
     @cached_property
     def s3(self) -> S3Client:
         """The S3 client, with path-style addresses (a local store has one host name)."""
-        return self._boto.client("s3", endpoint_url=self._address.endpoint_url, config=_CONTROL)
+        return self._boto.client(
+            "s3", endpoint_url=self._address.endpoint_url, config=self._control
+        )
 
     @cached_property
     def iam(self) -> IAMClient:
         """The IAM client."""
-        return self._boto.client("iam", endpoint_url=self._address.endpoint_url, config=_CONTROL)
+        return self._boto.client(
+            "iam", endpoint_url=self._address.endpoint_url, config=self._control
+        )
 
     @cached_property
     def sagemaker(self) -> SageMakerClient:
@@ -98,13 +120,29 @@ class Session:
     def runtime(self) -> SageMakerRuntimeClient:
         """The client of predictions: waits longer than the platform does, never retries."""
         return self._boto.client(
-            "sagemaker-runtime", endpoint_url=self._address.endpoint_url, config=_RUNTIME
+            "sagemaker-runtime", endpoint_url=self._address.endpoint_url, config=self._runtime
         )
 
     @cached_property
     def logs(self) -> CloudWatchLogsClient:
         """The CloudWatch Logs client."""
-        return self._boto.client("logs", endpoint_url=self._address.endpoint_url, config=_CONTROL)
+        return self._boto.client(
+            "logs", endpoint_url=self._address.endpoint_url, config=self._control
+        )
+
+
+def _session(address: Address) -> boto3.session.Session:
+    """A session of boto3; one with its own keys looks at nobody's profiles and files."""
+    if address.access_key_id is None:
+        # boto3 itself reads AWS_DEFAULT_REGION alone; every other SDK reads AWS_REGION.
+        return boto3.session.Session(region_name=address.region or os.environ.get("AWS_REGION"))
+    blank = dict.fromkeys(_USERS_OWN, (None, None, None, None))
+    return boto3.session.Session(
+        aws_access_key_id=address.access_key_id,
+        aws_secret_access_key=address.secret_access_key,
+        region_name=address.region,
+        botocore_session=botocore.session.Session(session_vars=blank),
+    )
 
 
 @contextmanager
@@ -140,6 +178,15 @@ def explained(service: str, operation: str) -> Iterator[None]:
             hint="check the network; for the local AWS run `portside local status`",
         ) from error
 
+    except (botocore_errors.BotoCoreError, Boto3Error) as error:
+        raise RemoteError(
+            f"cannot call `{service}:{operation}`: {str(error).rstrip('.')}",
+            service=service,
+            operation=operation,
+            code=type(error).__name__,
+            hint="look at `aws configure list`, or deploy with `--target local`",
+        ) from error
+
 
 _ALLOW = "ask for the action named above to be allowed for your AWS user or role"
 _KEYS = "check the keys; for the local AWS run `portside local env`"
@@ -154,5 +201,6 @@ _HINTS = {
     "InvalidSignatureException": _KEYS,
     "SignatureDoesNotMatch": _KEYS,
     "UnrecognizedClientException": _KEYS,
+    "ServiceUnavailable": "try again in a moment: an instance is being started",
     "ResourceLimitExceeded": "ask for more in Service Quotas, or choose another instance type",
 }

@@ -86,7 +86,7 @@ def run(arguments: list[str]) -> int:
     except click.exceptions.Exit as done:
         return done.exit_code
     except click.Abort:
-        output.failure("interrupted")
+        output.failure("interrupted", hint="run the same command again: it goes on from here")
         return 130  # 128 + SIGINT, as shells count
     except click.ClickException as error:
         error.show()
@@ -98,13 +98,25 @@ def run(arguments: list[str]) -> int:
         # The reader of our output is gone (`portside logs | head`): nobody to tell.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except Exception as error:  # noqa: BLE001  the one place where everything else is a bug
+    except OSError as error:
+        if error.filename is None:
+            return _bug(error)
         output.failure(
-            f"this is a bug in Portside: {type(error).__name__}: {error}",
-            hint=f"report it with the traceback in {_save_traceback()}",
+            f"cannot use `{error.filename}`: {error.strerror}",
+            hint="choose another place, or mend its permissions or the disk's space",
         )
-        return EXIT_BUG
+        return 1
+    except Exception as error:  # noqa: BLE001  the one place where everything else is a bug
+        return _bug(error)
     return 0
+
+
+def _bug(error: Exception) -> int:
+    output.failure(
+        f"this is a bug in Portside: {type(error).__name__}: {error}",
+        hint=f"report it with the traceback in {_save_traceback()}",
+    )
+    return EXIT_BUG
 
 
 def _save_traceback() -> str:

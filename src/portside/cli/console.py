@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import socket
+
 import click
 import uvicorn
 
 from portside.cli import output, target
 from portside.console.app import Console
+from portside.errors import PortsideError
 
 DEFAULT_PORT = 4567
 
@@ -22,5 +25,16 @@ def command(port: int, where: str) -> None:
       portside console
     """
     application = Console(target.connect(where)).application()
-    output.note(f"http://127.0.0.1:{port} (Ctrl-C ends it)")
-    uvicorn.run(application, host="127.0.0.1", port=port, log_level="warning")
+    with _listen(port) as listener:
+        output.note(f"http://127.0.0.1:{listener.getsockname()[1]} (Ctrl-C ends it)")
+        uvicorn.Server(uvicorn.Config(application, log_level="warning")).run(sockets=[listener])
+
+
+def _listen(port: int) -> socket.socket:
+    try:
+        return socket.create_server(("127.0.0.1", port))
+    except OSError as error:
+        raise PortsideError(
+            f"cannot listen on port {port}: {error.strerror}",
+            hint=f"choose another: `portside console --port {port + 1}`",
+        ) from error

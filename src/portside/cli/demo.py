@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -17,6 +18,8 @@ from portside.client.invoke import invoke
 from portside.deploy.observe import observe_owned
 from portside.deploy.plan import plan_removal
 from portside.errors import BuildError
+
+NAME = "portside-demo"
 
 REQUEST = {
     "strings": [
@@ -39,7 +42,7 @@ def command() -> None:
     folder = _example()
     output.title("1. A trained model")
     _fetch_model(folder)
-    project = config.load(folder)
+    project = _renamed(config.load(folder))
 
     output.title("2. A SageMaker on this machine")
     was_running = local_process.find() is not None
@@ -68,20 +71,26 @@ def command() -> None:
     destroy.remove(session, plan_removal(observe_owned(session, project.name)))
     if not was_running:
         local_process.stop()
-    _say_what_next(folder, project.name)
+    _say_what_next(folder)
+
+
+def _renamed(project: config.Project) -> config.Project:
+    """The example under a name of its own: the user may have deployed it under its usual one."""
+    (endpoint,) = project.endpoints
+    return replace(project, name=NAME, endpoints=(replace(endpoint, name=NAME),))
 
 
 def _logs_folder() -> Path:
     return local_process.default_folder() / "logs"
 
 
-def _say_what_next(folder: Path, name: str) -> None:
+def _say_what_next(folder: Path) -> None:
     shown = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
     portside = "portside" if shutil.which("portside") else str(Path(sys.argv[0]))
     output.title("Next")
     output.note(f"  {portside} deploy {shown}")
     output.note(
-        f"""  {portside} invoke {name} --data '{{"strings": ["Grace Hopper lives in New York"]}}'"""
+        f"""  {portside} invoke ner --data '{{"strings": ["Grace Hopper lives in New York"]}}'"""
     )
     output.note(f"  {portside} init my-model")
 
@@ -110,5 +119,5 @@ def _fetch_model(folder: Path) -> None:
         if done.returncode != 0:
             raise BuildError(
                 f"cannot fetch the example's model: {done.stderr.strip()}",
-                hint="check the network, then run `portside demo` again",
+                hint="check the network and run the same command again",
             )

@@ -34,7 +34,7 @@ def command(folder: Path, where: str, yes: bool, as_json: bool) -> None:
         steps = plan_removal(observe_owned(session, project.name))
     if steps and where == target.AWS and not yes:
         plan.show(steps, project.name, session)
-        click.confirm("Remove all of this?", abort=True, err=True)
+        output.confirm("Remove all of this?")
     remove(session, steps)
     if as_json:
         output.as_json([plan.described(step) for step in steps])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import click
@@ -19,7 +20,7 @@ name = "{name}"                     # the project, and its endpoint's name
 # path = "model"                  # checkpoint folder or model file, relative to this file
 
 [handler]
-file = "inference.py"             # without it the checkpoint's own task is served
+# file = "inference.py"           # found by this name; with none, the model's own task is served
 
 [endpoint]
 kind = "serverless"               # serverless | realtime
@@ -44,6 +45,7 @@ def predict(data: list, model) -> list:
     return [model(text) for text in data]
 '''
 
+REQUEST_FILE = "request.json"
 REQUEST = '{"strings": ["Ada Lovelace lives in London"]}\n'
 
 
@@ -52,26 +54,34 @@ REQUEST = '{"strings": ["Ada Lovelace lives in London"]}\n'
 def command(folder: Path) -> None:
     """Begin a project in DIR: portside.toml, inference.py and a request to try.
 
-    Files that are there already are left as they are.
+    Files that are there already are left as they are. Where there is a model, its own
+    task is served and no inference.py is written.
 
     \b
     Example:
       portside init my-model
     """
     if folder.exists() and not folder.is_dir():
-        raise UsageError(f"cannot begin a project in `{folder}`: it is a file")
+        raise UsageError(
+            f"cannot begin a project in `{folder}`: it is a file",
+            hint="name a folder: `portside init my-model`",
+        )
     folder.mkdir(parents=True, exist_ok=True)
     name = config.name_of(folder.resolve())
-    for file, text in (
-        (folder / config.FILE_NAME, CONFIG.format(name=name)),
-        (folder / contract.DEFAULT_PROGRAM, HANDLER),
-        (folder / "request.json", REQUEST),
-    ):
+    files = {config.FILE_NAME: CONFIG.format(name=name), REQUEST_FILE: REQUEST}
+    if not _has_model(folder):
+        files[contract.DEFAULT_PROGRAM] = HANDLER
+    for file_name, text in files.items():
+        file = folder / file_name
         if file.exists():
             output.note(f"  kept  {file}")
         else:
             file.write_text(text, encoding="utf-8")
             output.done(f"wrote {file}")
     output.title("Next")
-    output.note(f"  portside deploy {folder}")
-    output.note(f"  portside invoke {name} --file {folder / 'request.json'}")
+    output.note(f"  portside deploy {shlex.quote(str(folder))}")
+    output.note(f"  portside invoke {name} --file {shlex.quote(str(folder / REQUEST_FILE))}")
+
+
+def _has_model(folder: Path) -> bool:
+    return (folder / "model").is_dir() or (folder / "config.json").is_file()

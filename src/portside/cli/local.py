@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import re
 import shlex
-import urllib.request
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import click
 
 from portside import __version__
-from portside.aws import sagemaker
+from portside.aws import sagemaker, signed
 from portside.aws.session import Session
 from portside.cli import local_process, output
 from portside.errors import UsageError
@@ -34,6 +34,12 @@ def _data_option(function: F) -> F:
 _json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, on stdout.")
 
 
+def _twelve_digits(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
+    if value is not None and not re.fullmatch(r"[0-9]{12}", value):
+        raise click.BadParameter(f"`{value}` is not twelve digits")
+    return value
+
+
 @click.group()
 def command() -> None:
     """Start, stop and look at the local AWS.
@@ -51,21 +57,24 @@ def command() -> None:
 @click.option(
     "--port",
     type=click.IntRange(0, 65535),
-    default=local_process.DEFAULT_PORT,
-    show_default=True,
     envvar=local_process.ENV_PORT,
-    help="Port on 127.0.0.1; 0 takes a free one.",
+    help=f"Port on 127.0.0.1; 0 takes a free one.  [default: {local_process.DEFAULT_PORT}]",
 )
-@click.option("--account", help="Twelve digits.  [default: 000000000000]")
+@click.option("--account", callback=_twelve_digits, help="Twelve digits.  [default: 000000000000]")
 @click.option("--region", help="[default: us-east-1]")
-def start(folder: Path | None, port: int, account: str | None, region: str | None) -> None:
+def start(folder: Path | None, port: int | None, account: str | None, region: str | None) -> None:
     """Start it in the background; what was there before is there again."""
+    choice = local_process.Choice(port=port, account=account, region=region)
     found = local_process.find(folder)
-    if found is not None:
-        output.note(f"the local AWS is running already: {found.running.url}")
-    else:
-        choice = local_process.Choice(port=port, account=account, region=region)
+    if found is None:
         found = local_process.start(choice, folder)
+    elif different := choice.differs_from(found.running):
+        raise UsageError(
+            f"the local AWS is running already, with another {different}: {found.running.url}",
+            hint="stop it first: `portside local stop`",
+        )
+    else:
+        output.note(f"the local AWS is running already: {found.running.url}")
     output.data(found.running.url)
 
 
@@ -111,10 +120,9 @@ def reset(folder: Path | None, yes: bool) -> None:
     """Empty it: endpoints, models, buckets, roles and logs."""
     found = _running(folder)
     if not yes:
-        click.confirm(f"Remove everything in {found.running.url}?", abort=True, err=True)
-    request = urllib.request.Request(f"{found.running.url}/_portside/reset", method="POST")  # noqa: S310  http on 127.0.0.1, written by the local AWS itself
-    with output.activity("emptying the local AWS"), urllib.request.urlopen(request, timeout=60):  # noqa: S310  as above
-        pass
+        output.confirm(f"Remove everything in {found.running.url}?")
+    with output.activity("emptying the local AWS"):
+        signed.post(Session(found.address), f"{found.running.url}/_portside/reset")
 
 
 @command.command()
@@ -143,6 +151,8 @@ def env(folder: Path | None, as_json: bool) -> None:
         return
     for name, value in variables.items():
         output.data(f"export {name}={shlex.quote(value)}")
+    # No proxy leads to this machine.
+    output.data('export NO_PROXY="127.0.0.1${NO_PROXY:+,$NO_PROXY}"')
     # A token left over from a login to AWS would be sent along, and refused.
     output.data("unset AWS_SESSION_TOKEN")
 

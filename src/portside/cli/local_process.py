@@ -40,6 +40,14 @@ class Choice:
     account: str | None = None
     region: str | None = None
 
+    def differs_from(self, running: Running) -> str | None:
+        """What was chosen and is otherwise in one that runs; None where nothing is."""
+        for name in ("port", "account", "region"):
+            chosen = getattr(self, name)
+            if chosen not in {None, getattr(running, name)}:
+                return name
+        return None
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
@@ -59,7 +67,7 @@ def default_folder() -> Path:
 
 def find(folder: Path | None = None) -> Found | None:
     """The local AWS of a data folder, if it is running."""
-    data = DataFolder(folder or default_folder())
+    data = _data(folder)
     running = find_running(data)
     if running is None:
         return None
@@ -71,6 +79,11 @@ def find(folder: Path | None = None) -> Found | None:
         secret_access_key=keys.secret_access_key,
     )
     return Found(running=running, address=address)
+
+
+def _data(folder: Path | None) -> DataFolder:
+    # Absolute, because the process that is started stands in another folder.
+    return DataFolder((folder or default_folder()).absolute())
 
 
 def ensure_running() -> Found:
@@ -92,11 +105,11 @@ def ensure_running() -> Found:
 
 def start(choice: Choice, folder: Path | None = None) -> Found:
     """Start the local AWS detached from this terminal, and wait until it answers."""
-    data = DataFolder(folder or default_folder())
+    data = _data(folder)
     if importlib.util.find_spec("aiohttp") is None:
         raise MissingToolError(
             "cannot start the local AWS: it is not installed",
-            hint="run `pip install 'portside[local]'`",
+            hint="run `pip install 'portside[local]'`, or in a clone `pip install -e '.[local]'`",
         )
     with output.activity("starting the local AWS"):
         found = _start(choice, data)
@@ -106,7 +119,7 @@ def start(choice: Choice, folder: Path | None = None) -> Found:
 
 def stop(folder: Path | None = None) -> bool:
     """Stop the local AWS and wait until it is gone; false where it was not running."""
-    data = DataFolder(folder or default_folder())
+    data = _data(folder)
     running = find_running(data)
     if running is None:
         return False
@@ -164,7 +177,10 @@ def _reason(said: str) -> PortsideError:
     if message:
         return PortsideError(message[-1], hint=hint[-1] if hint else None)
     last = lines[-1] if lines else "it printed nothing"
-    return PortsideError(f"the local AWS ended at its start: {last}")
+    return PortsideError(
+        f"the local AWS ended at its start: {last}",
+        hint="look into `gateway.log` in its data folder",
+    )
 
 
 def _is_taken(port: int) -> bool:

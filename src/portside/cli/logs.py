@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from datetime import datetime
 
@@ -15,9 +14,6 @@ from portside.cli import output, target
 from portside.errors import RemoteError
 
 POLL_S = 1.0
-
-_NOT_SHOWN = {"time", "logger"}
-"""Of a line of the serving runtime: the first is shown already, the second is for `--json`."""
 
 
 @click.command()
@@ -50,7 +46,7 @@ def show_tail(session: Session, endpoint: str, *, count: int = 3) -> None:
     except RemoteError:
         return  # the error that is being reported matters more
     for line in lines[-count:]:
-        output.note(f"  {line.stream}  {_readable(line.message)}")
+        output.note(f"  {line.stream}  {logs.readable(line.message)}")
 
 
 def _show(
@@ -72,7 +68,7 @@ def _show(
             operation=error.operation,
             code=error.code,
             request_id=error.request_id,
-            hint="list the project's endpoints: `portside status`",
+            hint="see which endpoints there are: `portside local status`",
         ) from error
     return window
 
@@ -83,19 +79,7 @@ def _print(line: logs.LogLine, *, as_json: bool) -> None:
             {"time": line.time.isoformat(), "stream": line.stream, "message": line.message}
         )
         return
-    output.data(f"{_clock(line.time)} {line.stream}  {_readable(line.message)}")
-
-
-def _readable(message: str) -> str:
-    """A JSON line of the serving runtime as words; any other line as it is."""
-    try:
-        fields = json.loads(message)
-        level, said = fields.pop("level"), fields.pop("message")
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return message
-    traceback = fields.pop("traceback", "")
-    rest = " ".join(f"{key}={value}" for key, value in fields.items() if key not in _NOT_SHOWN)
-    return f"{level} {said}  {rest}".rstrip() + (f"\n{traceback}" if traceback else "")
+    output.data(f"{_clock(line.time)} {line.stream}  {logs.readable(line.message)}")
 
 
 def _clock(time_utc: datetime) -> str:

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+import click
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, SpinnerColumn, TextColumn
@@ -21,9 +22,10 @@ from rich.table import Table
 from rich.text import Text
 
 from portside.client.entity import Span
+from portside.errors import UsageError
 
-SAY_EVERY_S = 2.0
-"""Between two lines of progress where there is no terminal to overwrite one on."""
+SAY_AFTER_S, SAY_EVERY_S = 1.0, 2.0
+"""Until the first line of progress, and between two, where no line can be overwritten."""
 
 _COLORS = ("cyan", "yellow", "green", "magenta", "blue", "red")
 
@@ -100,6 +102,15 @@ def table(columns: list[str], rows: list[list[str]]) -> None:
     _out.print(grid)
 
 
+def confirm(question: str) -> None:
+    """Ask before something is removed; where nobody can answer, say how to go without."""
+    if not sys.stdin.isatty():
+        raise UsageError(
+            "cannot ask whether to go on: there is no terminal", hint="add `--yes` to the command"
+        )
+    click.confirm(question, abort=True, err=True)
+
+
 @contextmanager
 def activity(text: str) -> Iterator[Callable[[str], None]]:
     """Something that takes a while: a spinner on a terminal, else a line now and then.
@@ -119,21 +130,29 @@ def activity(text: str) -> Iterator[Callable[[str], None]]:
 @contextmanager
 def _spoken(text: str) -> Iterator[Callable[[str], None]]:
     """Where no line can be overwritten: silent about what is quick, else a line now and then."""
-    slow = threading.Timer(1.0, note, [f"… {text}"])
-    slow.daemon = True
-    slow.start()
-    said = time.monotonic()
+    ended, latest = threading.Event(), ""
+
+    def tick() -> None:
+        said = ""
+        if not ended.wait(SAY_AFTER_S):
+            note(f"… {text}")
+        while not ended.is_set():
+            if latest != said:
+                said = latest
+                note(f"  {said}")
+            ended.wait(SAY_EVERY_S)
 
     def say(new: str) -> None:
-        nonlocal said
-        if time.monotonic() - said > SAY_EVERY_S:
-            said = time.monotonic()
-            note(f"  {new}")
+        nonlocal latest
+        latest = new
 
+    ticker = threading.Thread(target=tick, daemon=True)
+    ticker.start()
     try:
         yield say
     finally:
-        slow.cancel()
+        ended.set()
+        ticker.join()
 
 
 @contextmanager

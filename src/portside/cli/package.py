@@ -63,5 +63,6 @@ def make(project: config.Project, *, target: Path | None = None) -> Artifact:
     if made.left_out:
         saved = sum(left.size_bytes for left in made.left_out)
         names = ", ".join(sorted({left.path.name for left in made.left_out})[:5])
-        output.note(f"  left out {len(made.left_out)} files, {output.size(saved)}: {names}")
+        files = "1 file" if len(made.left_out) == 1 else f"{len(made.left_out)} files"
+        output.note(f"  left out {files}, {output.size(saved)}: {names}")
     return made

@@ -53,6 +53,8 @@ def _texts(body: object) -> list[str]:
 
 def _are_entities(prediction: object) -> bool:
     return isinstance(prediction, list) and all(
-        isinstance(found, dict) and {"entity_group", "start", "end"} <= found.keys()
+        isinstance(found, dict)
+        and "entity_group" in found
+        and all(isinstance(found.get(key), int) for key in ("start", "end"))
         for found in prediction
     )

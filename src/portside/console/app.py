@@ -61,8 +61,8 @@ class Console:
         )
 
     async def _page(self, tried: view.TryView | None = None) -> HTMLResponse:
-        endpoints = await run_in_threadpool(view.endpoints, self._session)
-        page = _TEMPLATES.get_template("page.html").render(
-            endpoints=endpoints, tried=tried, token=self._token, session=self._session
+        page = await run_in_threadpool(view.page, self._session)
+        shown = _TEMPLATES.get_template("page.html").render(
+            page=page, tried=tried, token=self._token
         )
-        return HTMLResponse(page, headers={"Content-Security-Policy": _POLICY})
+        return HTMLResponse(shown, headers={"Content-Security-Policy": _POLICY})

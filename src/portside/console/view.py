@@ -25,6 +25,15 @@ class EndpointView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """The whole page; `error` stands in the place of endpoints where AWS does not answer."""
+
+    endpoints: list[EndpointView]
+    place: str
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TryView:
     """A request that was tried: its answer as JSON and as marked text, or the error."""
 
@@ -35,12 +44,20 @@ class TryView:
     error: str = ""
 
 
-def endpoints(session: Session) -> list[EndpointView]:
+def page(session: Session) -> Page:
     """All endpoints of the account, newest first."""
-    described = (
-        sagemaker.describe_endpoint(session, name) for name, _ in sagemaker.list_endpoints(session)
-    )
-    return [EndpointView(state=now, log=_log(session, now.name)) for now in described if now]
+    try:
+        names = [name for name, _ in sagemaker.list_endpoints(session)]
+        described = [sagemaker.describe_endpoint(session, name) for name in names]
+        return Page(
+            endpoints=[
+                EndpointView(state=now, log=_log(session, now.name)) for now in described if now
+            ],
+            place=f"account {session.account}, {session.region}",
+        )
+    except RemoteError as error:
+        message = f"{error.message}; {error.hint}" if error.hint else error.message
+        return Page(endpoints=[], place=session.region, error=message)
 
 
 def try_text(session: Session, endpoint: str, text: str) -> TryView:
@@ -63,4 +80,4 @@ def _log(session: Session, endpoint: str) -> list[str]:
         lines = list(logs.read(session, contract.LOG_GROUP_PREFIX + endpoint))
     except RemoteError:
         return []  # an endpoint that has not printed anything has no log group yet
-    return [line.message for line in lines[-LOG_LINES:]]
+    return [logs.readable(line.message) for line in lines[-LOG_LINES:]]

@@ -33,6 +33,9 @@ ROLE_PATIENCE_S = 60.0
 consistent: IAM User Guide, "Changes that I make are not always immediately visible"."""
 
 
+_WORDS = {verb: str(verb) for verb in Verb} | {Verb.WAIT: "wait for"}
+
+
 class Progress(Protocol):
     """Is told how one step goes on."""
 
@@ -71,8 +74,9 @@ class Applier:
                 try:
                     self._do(step, progress)
                 except RemoteError as error:
+                    what = f"{_WORDS[step.verb]} the {step.kind} `{step.name}`"
                     raise DeployError(
-                        f"cannot {step.verb} the {step.kind} `{step.name}`: {error.message}",
+                        f"cannot {what}: {error.message}",
                         hint=error.hint or "mend the cause and run the same command again",
                     ) from error
 
@@ -129,8 +133,11 @@ class Applier:
             case Role():
                 iam.update_trust(session, wanted.name, trust=wanted.trust)
                 iam.put_policy(session, wanted.name, policy_name=POLICY_NAME, policy=wanted.policy)
-            case Endpoint(name=name):
-                sagemaker.update_endpoint(session, name, config_name=wanted.config_name)
+            case Endpoint(name=name, config_name=config_name):
+                now = sagemaker.describe_endpoint(session, name)
+                # An update that was running when this one was planned may have led there.
+                if now is None or now.config_name != config_name:
+                    sagemaker.update_endpoint(session, name, config_name=config_name)
             case _:
                 raise TypeError(f"{wanted} cannot be updated")
 

@@ -116,7 +116,8 @@ def _endpoint_steps(endpoint: Endpoint, now: EndpointNow | None, desired: Desire
                 _step(Verb.CREATE, endpoint, "is wanted anew"),
                 _wait(endpoint, "until it is InService"),
             ]
-        case "InService":
+        case "InService" | "OutOfService" | "UpdateRollbackFailed":
+            # The last is mended by an update. Source: DescribeEndpoint, EndpointStatus.
             before: list[Step] = []
         case busy:
             before = [

@@ -50,6 +50,8 @@ class Watch:
             if now is None:
                 return
             note(now.status)
+            if asked and now.status == "Failed":
+                raise _failure(name, "could not be deleted", now.reason)
             if now.status in _DELETABLE and not asked:
                 sagemaker.delete_endpoint(self._session, name)
                 asked = True

@@ -49,6 +49,8 @@ def test_one_text() -> None:
         (b'{"strings": ["a"]}', b"not json"),
         (b'{"strings": ["a"]}', b'{"label": 1}'),
         (b'{"strings": ["a"]}', b'[[{"label": "x"}]]'),
+        (b'{"strings": ["a"]}', b'[[{"entity_group": "X", "start": null, "end": null}]]'),
+        (b'{"strings": ["a"]}', b'[[{"entity_group": "X", "start": "0", "end": "1"}]]'),
         (b'{"strings": ["a", "b"]}', b"[[]]"),
         (b'{"strings": [1]}', b"[[]]"),
         (b"[]", b"[]"),

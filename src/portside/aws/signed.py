@@ -1,0 +1,28 @@
+"""A signed request for a path that no service model describes."""
+
+from __future__ import annotations
+
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.httpsession import URLLib3Session
+
+from portside.aws.session import Session, explained
+from portside.errors import RemoteError
+
+TIMEOUT_S = 60
+
+
+def post(session: Session, url: str) -> None:
+    """Send an empty POST, signed as one to SageMaker is; anything but 200 is an error."""
+    credentials, path = session.credentials(), "/" + url.partition("://")[2].partition("/")[2]
+    request = AWSRequest(method="POST", url=url, data=b"")
+    SigV4Auth(credentials, "sagemaker", session.region).add_auth(request)
+    with explained("sagemaker", path):
+        answer = URLLib3Session(timeout=TIMEOUT_S).send(request.prepare())
+    if answer.status_code != 200:
+        raise RemoteError(
+            f"`POST {path}` was answered {answer.status_code}: {answer.text.strip()}",
+            service="sagemaker",
+            operation=path,
+            code=str(answer.status_code),
+        )
