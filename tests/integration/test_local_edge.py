@@ -5,12 +5,15 @@ from __future__ import annotations
 import base64
 import contextlib
 import hashlib
+import io
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
+import tarfile
 import time
 import urllib.error
 import urllib.request
@@ -24,12 +27,13 @@ import boto3
 import psutil
 import pytest
 from boto3.s3.transfer import TransferConfig
-from botocore.auth import S3SigV4Auth
+from botocore.auth import S3SigV4Auth, SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.config import Config
 from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 
+from portside.contract import REALTIME_PAYLOAD_BYTES, SERVERLESS_PAYLOAD_BYTES
 from portside.local.data_folder import DataFolder, find_running, read_keys
 
 MIB = 1024 * 1024
@@ -82,10 +86,12 @@ class Local:
         return self.process.wait(20)
 
 
-def start(path: Path, *arguments: str) -> Local:
+def start(path: Path, **variables: str) -> Local:
     command = [sys.executable, "-m", "portside.local", "--data", str(path), "--port", "0"]
     environment = {name: value for name, value in os.environ.items() if "AWS" not in name}
-    process = subprocess.Popen([*command, *arguments], env=environment, stderr=subprocess.PIPE)
+    process = subprocess.Popen(
+        command, env=environment | variables, stderr=subprocess.PIPE, umask=0o022
+    )
     local = Local(DataFolder(path), process)
     until = time.monotonic() + 30
     while find_running(local.folder) is None:
@@ -105,12 +111,12 @@ def end(local: Local) -> None:
 
 
 @pytest.fixture
-def begin() -> Iterator[Callable[[Path], Local]]:
+def begin() -> Iterator[Callable[..., Local]]:
     """Starts one, and another; whatever happens, all of them are ended."""
     started: list[Local] = []
 
-    def begin(path: Path) -> Local:
-        started.append(start(path))
+    def begin(path: Path, **variables: str) -> Local:
+        started.append(start(path, **variables))
         return started[-1]
 
     yield begin
@@ -382,13 +388,77 @@ def test_an_operation_that_is_not_there_is_named(local: Local) -> None:
         local.client("sagemaker").list_training_jobs()
 
 
-def test_an_invocation_that_is_too_long(local: Local) -> None:
+@pytest.mark.parametrize(
+    ("variant", "size", "code", "message"),
+    [
+        (
+            {"InstanceType": "ml.m5.large", "InitialInstanceCount": 1},
+            REALTIME_PAYLOAD_BYTES,
+            "413",
+            f"HTTP content length exceeded {REALTIME_PAYLOAD_BYTES} bytes.",
+        ),
+        (
+            {"ServerlessConfig": {"MemorySizeInMB": 2048, "MaxConcurrency": 1}},
+            SERVERLESS_PAYLOAD_BYTES,
+            "ValidationError",
+            "has oversize body.",
+        ),
+    ],
+    ids=["realtime", "serverless"],
+)
+def test_an_invocation_that_is_too_long(
+    local: Local, s3: Any, variant: dict[str, Any], size: int, code: str, message: str
+) -> None:
+    s3.put_object(Bucket="models", Key="model.tar.gz", Body=artifact())
+    name = "serverless" if "ServerlessConfig" in variant else "realtime"
+    serve(local, name, variant)
     runtime = local.client("sagemaker-runtime")
+    longest = b'"' + b"a" * (size - 2) + b'"'
 
-    with pytest.raises(ClientError) as caught:
-        runtime.invoke_endpoint(EndpointName="ner", Body=b"a" * (26 * MIB))
+    answer = runtime.invoke_endpoint(
+        EndpointName=name, ContentType="application/json", Body=longest
+    )
+    with pytest.raises(ClientError, match=re.escape(message)) as caught:
+        runtime.invoke_endpoint(
+            EndpointName=name, ContentType="application/json", Body=longest + b" "
+        )
 
-    assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 413
+    assert answer["Body"].read().strip() == str(size - 2).encode()
+    assert caught.value.response["Error"]["Code"] == code
+
+
+def artifact() -> bytes:
+    """A `model.tar.gz` that tells how long what it is sent is."""
+    code = (
+        b"def load_model(model_dir):\n    return len\n\n"
+        b"def predict(data, model):\n    return model(data)\n"
+    )
+    content = io.BytesIO()
+    with tarfile.open(fileobj=content, mode="w:gz") as tar:
+        member = tarfile.TarInfo("code/inference.py")
+        member.size = len(code)
+        tar.addfile(member, io.BytesIO(code))
+    return content.getvalue()
+
+
+def serve(local: Local, name: str, variant: dict[str, Any]) -> None:
+    """Have an endpoint of this name InService."""
+    sagemaker = local.client("sagemaker")
+    sagemaker.create_model(
+        ModelName=name,
+        ExecutionRoleArn="arn:aws:iam::000000000000:role/runs",
+        PrimaryContainer={
+            "Image": "000000000000.dkr.ecr.us-east-1.amazonaws.com/portside-runtime:1",
+            "ModelDataUrl": "s3://models/model.tar.gz",
+        },
+    )
+    sagemaker.create_endpoint_config(
+        EndpointConfigName=name,
+        ProductionVariants=[{"VariantName": "AllTraffic", "ModelName": name, **variant}],
+    )
+    sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=name)
+    waiter = sagemaker.get_waiter("endpoint_in_service")
+    waiter.wait(EndpointName=name, WaiterConfig={"Delay": 0.1, "MaxAttempts": 300})
 
 
 @pytest.mark.parametrize(
@@ -403,6 +473,20 @@ def test_a_web_page_cannot_empty_it(local: Local, headers: dict[str, str]) -> No
     url = f"{local.url}/_portside/reset"
 
     assert status_of(urllib.request.Request(url, method="POST", headers=headers)) == 403
+
+
+def test_who_does_not_sign_cannot_empty_it(local: Local, s3: Any) -> None:
+    url = f"{local.url}/_portside/reset"
+
+    assert status_of(urllib.request.Request(url, method="POST")) == 403
+    assert "models" in [bucket["Name"] for bucket in s3.list_buckets()["Buckets"]]
+
+
+def test_who_asks_how_it_fares_learns_no_more(local: Local) -> None:
+    with urllib.request.urlopen(f"{local.url}/_portside/health") as answer:
+        health = json.load(answer)
+
+    assert (set(health), health["status"]) == ({"status", "version", "services"}, "running")
 
 
 # --- Life --------------------------------------------------------------------
@@ -426,7 +510,7 @@ def has_ended(process: psutil.Process) -> bool:
 
 
 def test_kill_9_loses_nothing_and_leaves_nobody(
-    begin: Callable[[Path], Local], tmp_path: Path
+    begin: Callable[..., Local], tmp_path: Path
 ) -> None:
     local = begin(tmp_path)
     s3, iam = local.client("s3"), local.client("iam")
@@ -452,7 +536,7 @@ def test_kill_9_loses_nothing_and_leaves_nobody(
     assert iam.list_role_policies(RoleName="runs")["PolicyNames"] == ["reads"]
 
 
-def test_it_stops_in_order(begin: Callable[[Path], Local], tmp_path: Path) -> None:
+def test_it_stops_in_order(begin: Callable[..., Local], tmp_path: Path) -> None:
     local = begin(tmp_path)
     local.client("s3").list_buckets()
     started = children(local)
@@ -463,20 +547,57 @@ def test_it_stops_in_order(begin: Callable[[Path], Local], tmp_path: Path) -> No
     assert local.process.communicate()[1] == b""
 
 
-def test_reset_empties_it(begin: Callable[[Path], Local], tmp_path: Path) -> None:
+def test_reset_empties_it(begin: Callable[..., Local], tmp_path: Path) -> None:
     local = begin(tmp_path)
     local.client("s3").create_bucket(Bucket="models")
     local.client("iam").create_role(RoleName="runs", AssumeRolePolicyDocument=TRUST)
 
-    url = f"{local.url}/_portside/reset"
+    reset(local)
 
-    assert status_of(urllib.request.Request(url, method="POST")) == 200
     assert local.client("s3").list_buckets()["Buckets"] == []
     assert local.client("iam").list_roles()["Roles"] == []
 
 
+def reset(local: Local) -> None:
+    """As `portside local reset` does: POST, signed as a call of SageMaker."""
+    keys = read_keys(local.folder)
+    asked = AWSRequest(method="POST", url=f"{local.url}/_portside/reset", data=b"")
+    credentials = Credentials(keys.access_key_id, keys.secret_access_key)
+    SigV4Auth(credentials, "sagemaker", "us-east-1").add_auth(asked)
+    url, headers = f"{local.url}/_portside/reset", dict(asked.headers)
+    assert status_of(urllib.request.Request(url, method="POST", headers=headers)) == 200
+
+
+def test_the_users_own_settings_are_left_alone(begin: Callable[..., Local], tmp_path: Path) -> None:
+    (tmp_path / ".aws").mkdir()
+    (tmp_path / ".aws" / "config").write_text("no section, no key")
+    local = begin(
+        tmp_path / "data",
+        HOME=str(tmp_path),
+        AWS_PROFILE="nonexistent",
+        http_proxy="http://127.0.0.1:9",
+    )
+
+    with pytest.raises(ClientError, match="NoSuchEntity"):
+        local.client("iam").get_role(RoleName="missing")
+    local.client("s3").create_bucket(Bucket="models")
+
+
+def test_nobody_else_may_read_what_it_keeps(begin: Callable[..., Local], tmp_path: Path) -> None:
+    path = tmp_path / "data"
+    path.mkdir(mode=0o755)
+    local = begin(path)
+    local.client("s3").create_bucket(Bucket="models")
+    local.client("iam").create_role(RoleName="runs", AssumeRolePolicyDocument=TRUST)
+
+    open_to_all = [file for file in [path, *path.rglob("*")] if file.stat().st_mode & 0o077]
+
+    assert {path / "state.sqlite3", path / "gateway.log"} <= set(path.rglob("*"))
+    assert open_to_all == []
+
+
 def test_the_object_store_is_started_again_when_it_dies(
-    begin: Callable[[Path], Local], tmp_path: Path
+    begin: Callable[..., Local], tmp_path: Path
 ) -> None:
     local = begin(tmp_path)
     s3 = local.client("s3")
@@ -495,11 +616,43 @@ def test_the_object_store_is_started_again_when_it_dies(
     assert [bucket["Name"] for bucket in s3.list_buckets()["Buckets"]] == ["models"]
 
 
-def refuse_start(path: Path, *arguments: str) -> str:
+def refuse_start(path: Path, *arguments: str, code: int = 1) -> str:
     command = [sys.executable, "-m", "portside.local", "--data", str(path), *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
-    assert done.returncode == 1
+    assert done.returncode == code
+    assert [line.partition(": ")[0] for line in done.stderr.splitlines()] == ["error", "hint"]
     return done.stderr
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("--account", "abc", "argument --account: `abc` is not twelve digits"),
+        ("--port", "65536", "argument --port: `65536` is not a port, 0 to 65535"),
+    ],
+)
+def test_a_wrong_command_line(tmp_path: Path, option: str, value: str, message: str) -> None:
+    said = refuse_start(tmp_path, option, value, code=2)
+
+    assert said == f"error: {message}\nhint: run `python -m portside.local --help`\n"
+
+
+def test_a_log_that_cannot_be_opened(tmp_path: Path) -> None:
+    (tmp_path / "gateway.log").mkdir()
+
+    said = refuse_start(tmp_path, "--port", "0")
+
+    assert f"error: could not open the log `{tmp_path}/gateway.log`: Is a directory\n" in said
+
+
+def test_any_other_error_is_one_line_and_its_traceback_is_in_the_log(tmp_path: Path) -> None:
+    (tmp_path / "state.sqlite3").mkdir()
+
+    said = refuse_start(tmp_path, "--port", "0", code=70)
+
+    assert "error: the local SageMaker ended: OperationalError: unable to open" in said
+    assert f"hint: read why in `{tmp_path}/gateway.log`\n" in said
+    assert "Traceback" in (tmp_path / "gateway.log").read_text()
 
 
 def test_a_port_in_use_is_named(tmp_path: Path) -> None:

@@ -25,6 +25,8 @@ import pytest
 from portside.local.artifact_cache import ObjectMissingError
 from portside.local.clock import SystemClock
 from portside.local.controller import Controller
+from portside.local.fleet import DEFAULT_HEALTH_CHECK
+from portside.local.instance import HealthCheck
 from portside.local.instance_client import InstanceClient
 from portside.local.log_store import LogStore
 from portside.local.process import ProcessLauncher
@@ -166,7 +168,10 @@ class LocalSageMaker:
 
 @asynccontextmanager
 async def running(
-    folder: Path, *, command: tuple[str, ...] | None = None
+    folder: Path,
+    *,
+    command: tuple[str, ...] | None = None,
+    health_check: HealthCheck = DEFAULT_HEALTH_CHECK,
 ) -> AsyncIterator[LocalSageMaker]:
     clock, client = SystemClock(), InstanceClient()
     store = Store.open(folder / "state.sqlite3")
@@ -180,6 +185,7 @@ async def running(
         pinger=client,
         models_folder=folder / "models",
         clock=clock,
+        health_check=health_check,
     )
     table = operations(
         store=store, controller=controller, objects=objects, logs=logs, client=client, clock=clock
@@ -249,6 +255,23 @@ async def test_a_killed_instance_is_replaced(tmp_path: Path) -> None:
         assert seen <= {"hello", "ServiceUnavailable", "ModelError"}
         assert int(await local.invoke("pid")) != pid
         assert await local.status() == "InService"
+
+
+async def test_an_instance_that_hangs_is_replaced(tmp_path: Path) -> None:
+    check = HealthCheck(period_s=0.1, failures=1)
+    async with running(tmp_path, health_check=check) as local:
+        await local.create(local.put("model.tar.gz", GREETER.format(greeting="hello")))
+        await local.at_rest()
+        pid = int(await local.invoke("pid"))
+
+        os.kill(pid, signal.SIGSTOP)
+        await until_ended(psutil.Process(pid))
+
+        async def answers() -> bool:
+            return await _answer_or_code(local) == "hello"
+
+        await until(answers)
+        assert int(await local.invoke("pid")) != pid
 
 
 async def _answer_or_code(local: LocalSageMaker) -> str:

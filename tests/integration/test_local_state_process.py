@@ -107,7 +107,7 @@ async def test_both_outputs_are_kept_to_the_last_line(bench: Bench) -> None:
     process = await bench.launch(program)
 
     assert await process.wait() == 3
-    assert bench.output() == ["one", "two", "three"]
+    assert bench.output() == ["one", "two", "three", "The container exited with code 3"]
     assert not (bench.folder / "instances" / "i-1").exists()
 
 
@@ -116,8 +116,35 @@ async def test_a_line_that_does_not_end_is_kept_in_pieces(bench: Bench) -> None:
 
     await process.wait()
 
-    assert sum(map(len, bench.output())) == 3_000_000
-    assert max(map(len, bench.output())) <= MAX_EVENT_BYTES
+    *pieces, _ = bench.output()
+    assert sum(map(len, pieces)) == 3_000_000
+    assert max(map(len, pieces)) <= MAX_EVENT_BYTES
+
+
+@pytest.mark.parametrize(
+    ("program", "line"),
+    [
+        ("import os; os._exit(3)", "The container exited with code 3"),
+        ("", "The container exited with code 0"),
+        ("import os; os.kill(os.getpid(), 9)", "The container was ended by SIGKILL"),
+    ],
+)
+async def test_an_end_without_a_word_is_told_of(bench: Bench, program: str, line: str) -> None:
+    process = await bench.launch(program)
+
+    await process.wait()
+
+    assert bench.output() == [line]
+
+
+async def test_an_end_that_was_asked_for_is_not(bench: Bench) -> None:
+    process = await bench.launch("import time; print('ready'); time.sleep(600)")
+    await bench.until_printed("ready")
+
+    process.terminate()
+    await process.wait()
+
+    assert bench.output() == ["ready"]
 
 
 async def test_sigterm_reaches_it_and_sigkill_ends_what_ignores_it(bench: Bench) -> None:
@@ -174,7 +201,7 @@ async def test_a_command_that_is_not_there_is_an_error_in_its_log(bench: Bench) 
     if sys.platform == "linux":  # the leash starts, and fails to turn into it
         process = await launcher.launch(spec)
         assert await process.wait() != 0
-        assert "FileNotFoundError" in bench.output()[-1]
+        assert "FileNotFoundError" in bench.output()[-2]
     else:
         with pytest.raises(FileNotFoundError):
             await launcher.launch(spec)

@@ -57,6 +57,8 @@ HOSTILE: dict[str, tuple[Callable[[], bytes], str]] = {
     "absolute path": (lambda: tar_bytes(("/etc/passwd", b"x")), "absolute path"),
     "parent": (lambda: tar_bytes(("../x", b"x")), "leads out of the folder"),
     "parent within": (lambda: tar_bytes(("a/../../x", b"x")), "leads out of the folder"),
+    "too deep": (lambda: tar_bytes(("a/" * 64 + "b", b"x")), "over 64 parts"),
+    "far too deep": (lambda: tar_bytes(("a/" * 1200 + "f", b"x")), "over 64 parts"),
     "parent as a folder": (lambda: tar_bytes(special("..", tarfile.DIRTYPE)), "leads out"),
     "parent in a pax path": (lambda: tar_bytes(pax("x", path="../x")), "leads out of the folder"),
     "backslash": (lambda: tar_bytes(("..\\x", b"x")), "backslash"),
@@ -149,10 +151,17 @@ def test_refuses_bombs(limits: Limits, reason: str, tmp_path: Path):
 
 def test_folders_that_names_imply_count(tmp_path: Path):
     archive = tmp_path / "model.tar.gz"
-    archive.write_bytes(gzip.compress(tar_bytes(("a/" * 100 + "b", b"1"))))
+    archive.write_bytes(gzip.compress(tar_bytes(("a/" * 50 + "b", b"1"))))
 
-    with pytest.raises(ArchiveError, match="over 100 files and folders"):
-        unpack(archive, tmp_path / "out", limits=Limits(members=100))
+    with pytest.raises(ArchiveError, match="over 50 files and folders"):
+        unpack(archive, tmp_path / "out", limits=Limits(members=50))
+
+
+def test_a_path_may_have_64_parts(tmp_path: Path):
+    archive = tmp_path / "model.tar.gz"
+    archive.write_bytes(gzip.compress(tar_bytes(("a/" * 63 + "b", b"1"))))
+
+    assert unpack(archive, tmp_path / "out") == ("a/" * 63 + "b",)
 
 
 def test_does_not_touch_a_folder_with_something_in_it(tmp_path: Path):

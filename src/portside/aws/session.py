@@ -113,7 +113,7 @@ class Session:
     def sagemaker(self) -> SageMakerClient:
         """The control plane's client."""
         return self._boto.client(
-            "sagemaker", endpoint_url=self._address.endpoint_url, config=_CONTROL
+            "sagemaker", endpoint_url=self._address.endpoint_url, config=self._control
         )
 
     @cached_property

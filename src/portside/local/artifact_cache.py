@@ -13,10 +13,10 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import secrets
-import shutil
 from typing import TYPE_CHECKING, Final, Protocol
 
 from portside import archive
+from portside.local.removal import remove
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,15 +30,23 @@ class ObjectMissingError(Exception):
     """There is no such object, or no such bucket."""
 
 
+class ObjectStoreUnavailableError(Exception):
+    """The object store does not answer now; it may in a moment."""
+
+
 class Objects(Protocol):
     """The object store, as far as artifacts need it."""
 
     async def exists(self, bucket: str, key: str) -> bool:
-        """Whether there is such an object."""
+        """Whether there is such an object; raises `ObjectStoreUnavailableError`."""
         ...
 
     async def download(self, bucket: str, key: str, *, to: Path) -> None:
-        """Write the object to a new file; raises `ObjectMissingError`."""
+        """Write the object to a new file.
+
+        Raises `ObjectMissingError` and `ObjectStoreUnavailableError`; the file may be there
+        in part then.
+        """
         ...
 
 
@@ -54,7 +62,7 @@ class ArtifactCache:
         """Remove what an earlier life left half done."""
         self._folder.mkdir(parents=True, exist_ok=True)
         for path in self._folder.glob(".*"):
-            _remove(path)
+            remove(path)
 
     def empty(self) -> Path:
         """A folder with nothing in it."""
@@ -70,9 +78,10 @@ class ArtifactCache:
     async def fetch(self, url: str) -> str:
         """Download and unpack; the archive's sha256 in hex, for `find`.
 
-        Raises `ObjectMissingError` and `archive.ArchiveError`. Nothing is awaited
-        between the last look at the folder and the return, so a caller that writes
-        the digest down at once is never overtaken by `prune`.
+        Raises `ObjectMissingError`, `ObjectStoreUnavailableError` and
+        `archive.ArchiveError`. Nothing is awaited between the last look at the folder
+        and the return, so a caller that writes the digest down at once is never
+        overtaken by `prune`.
         """
         download = self._folder / f".download-{secrets.token_hex(8)}"
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -95,7 +104,7 @@ class ArtifactCache:
                 if folder.name not in keep:
                     unseen = folder.with_name(f".removed-{folder.name}")
                     folder.rename(unseen)
-                    await asyncio.to_thread(_remove, unseen)
+                    await asyncio.to_thread(remove, unseen)
 
 
 def bucket_and_key(url: str) -> tuple[str, str]:
@@ -114,10 +123,3 @@ def _unpack(download: Path, folder: Path) -> None:
     for path in folder.rglob("*"):
         if path.is_file():
             path.chmod(path.stat().st_mode & ~0o222)
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
 from portside.local.protocol.fault import Fault
@@ -29,24 +30,40 @@ def read_request(scope: Scope) -> Request:
     )
 
 
-async def send_response(response: Response, send: Send, *, request_id: str) -> None:
-    """Send an answer, with its id as all of AWS's have one."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outgoing:
+    """An answer as it is sent; to have one is to know that its head can be."""
+
+    status: int
+    headers: list[tuple[bytes, bytes]]
+    body: bytes | AsyncIterator[bytes]
+
+
+def encode_response(response: Response, *, request_id: str) -> Outgoing:
+    """The answer with its id, as all of AWS's have one.
+
+    Raises UnicodeEncodeError for a header that HTTP cannot carry.
+    """
     headers = [*response.headers, ("x-amzn-RequestId", request_id)]
     if isinstance(response.body, bytes):
         headers.append(("Content-Length", str(len(response.body))))
-    await send(
-        {
-            "type": "http.response.start",
-            "status": response.status,
-            "headers": [
-                (name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers
-            ],
-        }
+    return Outgoing(
+        status=response.status,
+        headers=[
+            (name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers
+        ],
+        body=response.body,
     )
-    if isinstance(response.body, bytes):
-        await send({"type": "http.response.body", "body": response.body})
+
+
+async def send_response(answer: Outgoing, send: Send) -> None:
+    """Send an answer, in pieces where it comes in pieces."""
+    start = {"type": "http.response.start", "status": answer.status, "headers": answer.headers}
+    await send(start)
+    if isinstance(answer.body, bytes):
+        await send({"type": "http.response.body", "body": answer.body})
         return
-    async for piece in response.body:
+    async for piece in answer.body:
         await send({"type": "http.response.body", "body": piece, "more_body": True})
     await send({"type": "http.response.body", "body": b""})
 

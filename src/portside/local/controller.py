@@ -17,14 +17,19 @@ from __future__ import annotations
 import asyncio
 import logging
 from dataclasses import replace
-from typing import TYPE_CHECKING, assert_never
+from typing import TYPE_CHECKING, Final, assert_never
 
 from portside.archive import ArchiveError
 from portside.contract import SERVERLESS_STARTUP_TIMEOUT_S, STARTUP_TIMEOUT_S
-from portside.local.artifact_cache import ArtifactCache, ObjectMissingError
-from portside.local.deployment import Deployment, Endpoint
+from portside.local.artifact_cache import (
+    ArtifactCache,
+    ObjectMissingError,
+    ObjectStoreUnavailableError,
+)
+from portside.local.deployment import Deployment, Endpoint, Variant
 from portside.local.endpoint_state import EndpointEvent, EndpointStatus
-from portside.local.fleet import Fleet, FleetSpec, PingFailedError
+from portside.local.fleet import DEFAULT_HEALTH_CHECK, Fleet, FleetSpec, PingFailedError
+from portside.local.refusal import BUG
 from portside.local.resource import Kind
 from portside.local.runtime_image import ImageMissingError
 
@@ -33,15 +38,14 @@ if TYPE_CHECKING:
 
     from portside.local.artifact_cache import Objects
     from portside.local.clock import Clock
-    from portside.local.instance import Launcher, Pinger
+    from portside.local.instance import HealthCheck, Launcher, Pinger
     from portside.local.store import Store
 
 _log = logging.getLogger(__name__)
 
-_MAX_REASON_LENGTH = 1024  # BC FailureReason
-
-_BUG = "The local SageMaker ran into an error of its own. See its log, gateway.log."
-"""Our words; AWS says as little when the fault is its own."""
+_MAX_REASON_LENGTH: Final = 1024  # BC FailureReason
+_DOWNLOAD_RETRY_S: Final = 1.0
+"""Between two attempts while the object store does not answer; it starts in about a second."""
 
 
 class _BringUpError(Exception):
@@ -62,6 +66,7 @@ class Controller:
         clock: Clock,
         startup_timeout_s: float = STARTUP_TIMEOUT_S,
         serverless_startup_timeout_s: float = SERVERLESS_STARTUP_TIMEOUT_S,
+        health_check: HealthCheck = DEFAULT_HEALTH_CHECK,
     ) -> None:
         self._store = store
         self._launcher = launcher
@@ -70,6 +75,7 @@ class Controller:
         self._artifacts = ArtifactCache(models_folder, objects=objects)
         self._startup_timeout_s = startup_timeout_s
         self._serverless_startup_timeout_s = serverless_startup_timeout_s
+        self._health_check = health_check
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._fleets: dict[str, Fleet] = {}  # what takes the traffic, by endpoint
         self._live: set[Fleet] = set()  # these, those on their way and those being stopped
@@ -129,7 +135,7 @@ class Controller:
                 _log.exception("a bug while endpoint %s was %s", arn, endpoint.status)
                 if endpoint.status is EndpointStatus.DELETING:
                     break  # stays so, and is tried again at the next start
-                self._fail(endpoint, reason=_BUG)
+                self._fail(endpoint, reason=BUG)
         self._tasks.pop(arn, None)
 
     async def _roll_out(self, endpoint: Endpoint) -> None:
@@ -173,7 +179,8 @@ class Controller:
     async def _bring_up(self, endpoint: Endpoint, wanted: Deployment) -> tuple[Deployment, Fleet]:
         """A healthy fleet, and the deployment with what its names were found to mean."""
         begun = self._clock.monotonic()
-        deployment = await self._resolved(endpoint, wanted)
+        timeout_s = self._timeout_s(wanted.variant)
+        deployment = await self._resolved(endpoint, wanted, deadline=begun + timeout_s)
         variant = deployment.variant
         fleet = Fleet(
             FleetSpec(
@@ -185,14 +192,14 @@ class Controller:
             launcher=self._launcher,
             pinger=self._pinger,
             clock=self._clock,
+            health_check=self._health_check,
         )
-        if variant.serverless is None:
-            timeout_s = variant.startup_timeout_s or self._startup_timeout_s
-        else:  # its time covers the download too: DG serverless-endpoints
-            timeout_s = self._serverless_startup_timeout_s - (self._clock.monotonic() - begun)
+        is_serverless = variant.serverless is not None
+        # Serverless has one time for download and start. DG serverless-endpoints.
+        spent_s = self._clock.monotonic() - begun if is_serverless else 0.0
         self._live.add(fleet)
         try:
-            await fleet.start(startup_timeout_s=timeout_s)
+            await fleet.start(startup_timeout_s=timeout_s, spent_s=spent_s)
         except PingFailedError as error:
             self._live.discard(fleet)
             raise _BringUpError(
@@ -201,11 +208,18 @@ class Controller:
             ) from error
         return deployment, fleet
 
+    def _timeout_s(self, variant: Variant) -> float:
+        if variant.serverless is not None:
+            return self._serverless_startup_timeout_s
+        return variant.startup_timeout_s or self._startup_timeout_s
+
     async def _stop_fleet(self, fleet: Fleet) -> None:
         await fleet.stop()
         self._live.discard(fleet)
 
-    async def _resolved(self, endpoint: Endpoint, wanted: Deployment) -> Deployment:
+    async def _resolved(
+        self, endpoint: Endpoint, wanted: Deployment, *, deadline: float
+    ) -> Deployment:
         """Look up image and artifact, once, and write down what they are."""
         variant = wanted.variant
         try:
@@ -218,7 +232,7 @@ class Controller:
             ) from error
         digest = wanted.model_data_digest
         if variant.model_data_url and (digest is None or self._artifacts.find(digest) is None):
-            digest = await self._fetch(variant.model_data_url)
+            digest = await self._fetch(variant.model_data_url, deadline=deadline)
         deployment = replace(
             wanted,
             resolved_image=image,
@@ -231,10 +245,10 @@ class Controller:
             self._store.save(replace(endpoint, pending=deployment).resource())
         return deployment
 
-    async def _fetch(self, url: str) -> str:
+    async def _fetch(self, url: str, *, deadline: float) -> str:
         try:
-            return await self._artifacts.fetch(url)
-        except (ObjectMissingError, OSError) as error:
+            return await self._fetched(url, deadline=deadline)
+        except (ObjectMissingError, ObjectStoreUnavailableError, OSError) as error:
             _log.warning("could not download %s: %s", url, error)
             raise _BringUpError(
                 f'Failed to download model data for container "container_1" from URL: "{url}".'
@@ -247,6 +261,16 @@ class Controller:
                 f' "{url}". Please ensure that the object located at the URL is a valid tar.gz'
                 f" archive. Reason: {error.message}."
             ) from error
+
+    async def _fetched(self, url: str, *, deadline: float) -> str:
+        """Try until the time is over, for as long as it is only the object store that is away."""
+        while True:
+            try:
+                return await self._artifacts.fetch(url)
+            except ObjectStoreUnavailableError:
+                if self._clock.monotonic() + _DOWNLOAD_RETRY_S > deadline:
+                    raise
+            await self._clock.sleep(_DOWNLOAD_RETRY_S)
 
     def _model_dir(self, deployment: Deployment) -> Path:
         if deployment.model_data_digest is None:

@@ -22,10 +22,10 @@ import secrets
 import shutil
 import string
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TextIO, TypeVar
 
 from portside.errors import PortsideError
 from portside.local import leftover
@@ -33,8 +33,10 @@ from portside.local import leftover
 _KEY_PREFIX: Final = "PSIDLOCAL"
 """What no key of AWS begins with, so that a key of the one is never taken for the other's."""
 _KEY_LENGTH: Final = 20
-_SECRET_BYTES: Final = 30
-"""Forty characters of base64: both lengths are those of AWS's long-lived keys."""
+_SECRET_LENGTH: Final = 40
+"""Both lengths are those of AWS's long-lived keys."""
+_START_LOG: Final = "start.log"
+"""What `portside local start` makes before the folder is held."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,27 +133,39 @@ class DataFolder:
 @contextmanager
 def hold(path: Path) -> Iterator[DataFolder]:
     """Make the folder where it is missing, and keep other processes out until the end."""
-    folder = DataFolder(path)
-    try:
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        lock = folder.lock_file.open("a+")
-    except OSError as error:
-        message = f"could not use `{path}` as the data folder: {error.strerror}"
-        raise PortsideError(message, hint="name another with `--data DIR`") from error
-    with lock:
+    with ExitStack() as held:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            lock.seek(0)
-            holder = lock.read().strip() or "unknown"
-            raise PortsideError(
-                f"could not use `{path}` as the data folder: process {holder} uses it",
-                hint=f"stop it with `portside local stop --data {path}`",
-            ) from error
-        lock.truncate(0)
-        lock.write(str(os.getpid()))
-        lock.flush()
+            folder = DataFolder(path.resolve())
+            folder.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _tighten(folder.path)
+            lock = held.enter_context(folder.lock_file.open("a+"))
+            _take(lock, folder.path)
+        except (OSError, RuntimeError) as error:  # RuntimeError: links that lead in a circle
+            message = f"could not use `{path}` as the data folder: {_reason(error)}"
+            raise PortsideError(message, hint="name another with `--data DIR`") from error
         yield folder
+
+
+def _tighten(path: Path) -> None:
+    """For its owner's eyes only, where it is new; a folder with other things in it stays."""
+    is_new = {entry.name for entry in path.iterdir()} <= {_START_LOG}
+    if is_new and path.stat().st_uid == os.getuid():
+        path.chmod(0o700)
+
+
+def _take(lock: TextIO, path: Path) -> None:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        lock.seek(0)
+        holder = lock.read().strip() or "unknown"
+        raise PortsideError(
+            f"could not use `{path}` as the data folder: process {holder} uses it",
+            hint=f"stop it with `portside local stop --data {path}`",
+        ) from error
+    lock.truncate(0)
+    lock.write(str(os.getpid()))
+    lock.flush()
 
 
 # --- Keys --------------------------------------------------------------------
@@ -160,7 +174,13 @@ def hold(path: Path) -> Iterator[DataFolder]:
 def keep_keys(folder: DataFolder) -> Keys:
     """The folder's keys, made at the first call."""
     if not folder.keys_file.exists():
-        _write(folder.keys_file, asdict(_new_keys()))
+        try:
+            _write(folder.keys_file, asdict(_new_keys()))
+        except OSError as error:
+            raise PortsideError(
+                f"could not write the access keys to `{folder.keys_file}`: {_reason(error)}",
+                hint="make room there, or name another folder with `--data DIR`",
+            ) from error
     return read_keys(folder)
 
 
@@ -176,11 +196,14 @@ def read_keys(folder: DataFolder) -> Keys:
 
 
 def _new_keys() -> Keys:
-    letters = string.ascii_uppercase + string.digits
-    rest = "".join(secrets.choice(letters) for _ in range(_KEY_LENGTH - len(_KEY_PREFIX)))
-    return Keys(
-        access_key_id=_KEY_PREFIX + rest, secret_access_key=secrets.token_urlsafe(_SECRET_BYTES)
-    )
+    rest = _draw(string.ascii_uppercase + string.digits, _KEY_LENGTH - len(_KEY_PREFIX))
+    # No other characters: a secret that begins with `-` would be an option to a command line.
+    secret = _draw(string.ascii_letters + string.digits, _SECRET_LENGTH)
+    return Keys(access_key_id=_KEY_PREFIX + rest, secret_access_key=secret)
+
+
+def _draw(characters: str, length: int) -> str:
+    return "".join(secrets.choice(characters) for _ in range(length))
 
 
 # --- Who runs ----------------------------------------------------------------
@@ -220,7 +243,10 @@ def _write(file: Path, content: dict[str, Any]) -> None:
 
 
 def _read(file: Path, kind: type[_Kept]) -> _Kept:
-    content = json.loads(file.read_text())
+    try:
+        content = json.loads(file.read_text())
+    except RecursionError as error:
+        raise ValueError("it is nested too deep") from error
     names = [field.name for field in fields(kind)]
     missing = [name for name in names if not isinstance(content, dict) or not content.get(name)]
     if missing:

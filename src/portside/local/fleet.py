@@ -1,11 +1,12 @@
 """The instances of one deployment: brought up together, watched, replaced, shared out.
 
-    start ─▶ per instance: launch ─▶ /ping … 200 ─▶ healthy ─▶ process ends ─▶ launch …
+    start ─▶ per instance: launch ─▶ /ping … 200 ─▶ healthy ─▶ ends, or hangs ─▶ launch …
     lease ─▶ the healthy instance with the fewest invocations in hand
     drain ─▶ no more leases, those given out come back ─▶ stop
 
 While a fleet starts, an instance that ends is tried again and then given up;
-once it has been healthy it is replaced as often as it takes.
+once it has been healthy it is replaced as often as it takes. One that runs but does
+not answer `/ping` any more is killed and replaced too.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from portside.contract import INVOCATION_TIMEOUT_S, LOG_GROUP_PREFIX
-from portside.local.instance import Instance, InstanceSpec
+from portside.local.instance import HealthCheck, Instance, InstanceSpec
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -36,6 +37,8 @@ _LONGEST_BACKOFF_S: Final = 30.0
 _STEADY_S: Final = 60.0
 """An instance that lived this long is replaced at once; one that did not, after the backoff."""
 _DRAIN_INTERVAL_S: Final = 0.05
+
+DEFAULT_HEALTH_CHECK: Final = HealthCheck()
 
 _log = logging.getLogger(__name__)
 
@@ -86,20 +89,25 @@ class Fleet:
         pinger: Pinger,
         clock: Clock,
         new_id: Callable[[], str] = new_instance_id,
+        health_check: HealthCheck = DEFAULT_HEALTH_CHECK,
     ) -> None:
         self._spec = spec
         self._launcher = launcher
         self._pinger = pinger
         self._clock = clock
         self._new_id = new_id
+        self._health_check = health_check
         self._instances: list[Instance] = []
         self._keepers: list[asyncio.Task[None]] = []
         self._is_draining = False
 
-    async def start(self, *, startup_timeout_s: float) -> None:
-        """Until every instance is healthy; `PingFailedError` and none is left when one is not."""
+    async def start(self, *, startup_timeout_s: float, spent_s: float = 0.0) -> None:
+        """Until every instance is healthy; `PingFailedError` and none is left when one is not.
+
+        `spent_s` of the time are gone already; those that replace an instance later have all of it.
+        """
         starts = [
-            asyncio.create_task(self._bring_up(startup_timeout_s))
+            asyncio.create_task(self._bring_up(startup_timeout_s - spent_s))
             for _ in range(self._spec.variant.instance_count)
         ]
         try:
@@ -176,22 +184,38 @@ class Fleet:
         return instance
 
     async def _keep(self, instance: Instance, startup_timeout_s: float) -> None:
-        """Replace an instance whenever it ends, for as long as the fleet lives."""
+        """Replace an instance whenever it is lost, for as long as the fleet lives."""
         failures = 0
         while True:
             healthy_since = self._clock.monotonic()
-            code = await instance.exited()
+            cause = await self._until_lost(instance)
             self._instances.remove(instance)
             _log.warning(
-                "instance %s of endpoint %s ended with exit code %d",
+                "instance %s of endpoint %s %s",
                 instance.instance_id,
                 self._spec.endpoint_name,
-                code,
+                cause,
             )
             lived_s = self._clock.monotonic() - healthy_since
             failures = 0 if lived_s >= _STEADY_S else failures + 1
             instance, tries = await self._replace(startup_timeout_s, failures=failures)
             failures += tries
+
+    async def _until_lost(self, instance: Instance) -> str:
+        """Until it has ended by itself, or was killed because it hung; what happened."""
+        exited = asyncio.create_task(instance.exited())
+        hung = asyncio.create_task(instance.unanswering(self._health_check))
+        try:
+            await asyncio.wait({exited, hung}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            watches = (exited, hung)
+            for watch in watches:
+                watch.cancel()
+            await asyncio.gather(*watches, return_exceptions=True)
+        if not exited.cancelled():
+            return f"ended with exit code {exited.result()}"
+        await instance.kill()
+        return "did not answer /ping any more and was killed"
 
     async def _replace(self, startup_timeout_s: float, *, failures: int) -> tuple[Instance, int]:
         """A healthy instance, and how many fruitless rounds it took."""

@@ -7,8 +7,11 @@
 
 A fault anywhere on the way becomes the answer, in the protocol of the service that was
 asked; whatever else is raised is a bug of ours: InternalFailure to the caller, the
-traceback to the log. Two paths are Portside's own and need no signature, but a
-request that no web page can make: `GET /_portside/health` and `POST /_portside/reset`.
+traceback to the log.
+
+Two paths are Portside's own, and not for web pages. `GET /_portside/health` needs no
+signature; `POST /_portside/reset` needs one, for any service, as who can empty the
+folder must be able to read its keys.
 """
 
 from __future__ import annotations
@@ -23,9 +26,17 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from portside.contract import REALTIME_PAYLOAD_BYTES
 from portside.local import sigv4
-from portside.local.asgi import Body, Receive, Scope, Send, read_request, send_response
+from portside.local.asgi import (
+    Body,
+    Outgoing,
+    Receive,
+    Scope,
+    Send,
+    encode_response,
+    read_request,
+    send_response,
+)
 from portside.local.denial import deny
 from portside.local.protocol import parser, serializer
 from portside.local.protocol.call import Call, Handler
@@ -42,6 +53,7 @@ from portside.local.protocol.service import (
     guess_service,
 )
 from portside.local.protocol.validate import validate
+from portside.local.refusal import BUG, not_built, unavailable
 
 if TYPE_CHECKING:
     from portside.local.clock import Clock
@@ -49,11 +61,12 @@ if TYPE_CHECKING:
 
 CONTROL_PAYLOAD_BYTES: Final = 1024 * 1024
 """Largest body of a control-plane request: ours, well above what AWS's own limits add up to."""
+INVOCATION_PAYLOAD_BYTES: Final = 64 * 1024 * 1024
+"""Largest body of an invocation that is held in memory: ours, well above SageMaker's own limits,
+which depend on the endpoint and are refused by the runtime in its own words."""
 
 OWN_PREFIX: Final = "/_portside/"
 _LOOPBACK_NAMES: Final = frozenset({"localhost", "127.0.0.1", "[::1]"})
-
-_BUG: Final = "The local SageMaker ran into an error of its own. See its log, gateway.log."
 
 _log = logging.getLogger(__name__)
 
@@ -128,48 +141,56 @@ class Gateway:
         started = time.perf_counter()
         request, request_id = read_request(scope), str(uuid.uuid4())
         try:
-            response = await self._answer(request, Body(receive), request_id=request_id)
+            answer = await self._answer(request, Body(receive), request_id=request_id)
         except ClientGoneError:
             return
-        await send_response(response, send, request_id=request_id)
+        await send_response(answer, send)
         _log.info(
             "%s %s %s %d %.1f ms %s",
             request.method,
             request.path,
             request.header("x-amz-target") or "-",
-            response.status,
+            answer.status,
             (time.perf_counter() - started) * 1000,
             request_id,
         )
 
-    async def _answer(self, request: Request, body: Body, *, request_id: str) -> Response:
+    async def _answer(self, request: Request, body: Body, *, request_id: str) -> Outgoing:
+        """Whatever happens, something that can be sent."""
         claim = sigv4.read_claim(request)
-        known = None if isinstance(claim, sigv4.Denial) else find_service(claim.service, request)
-        service = known or guess_service(request)
         try:
-            if request.path.startswith(OWN_PREFIX):
-                return await self._answer_own(request)
-            if isinstance(claim, sigv4.Denial):
-                return _faulty(service, deny(service, claim), request_id)
-            if known is None:
-                return _faulty(service, _not_built(f"The service `{claim.service}`"), request_id)
-            asked = Asked(request=request, request_id=request_id, claim=claim, service=known)
-            return await self._answer_signed(asked, body)
+            response = await self._respond(request, claim, body, request_id=request_id)
+            return encode_response(response, request_id=request_id)
         except Fault as fault:
-            return _faulty(service, fault, request_id)
+            refused = fault
         except ClientGoneError:
             raise
         except Exception:  # noqa: BLE001  a bug in one request must not end the rest
             _log.exception("a bug in %s %s, request %s", request.method, request.path, request_id)
-            return _faulty(service, Fault("InternalFailure", _BUG, status=500), request_id)
+            refused = Fault("InternalFailure", BUG, status=500)
+        service = _who_refuses(request, claim)
+        response = serializer.serialize_fault(service, refused, request_id=request_id)
+        return encode_response(response, request_id=request_id)
+
+    async def _respond(
+        self, request: Request, claim: sigv4.Claim | sigv4.Denial, body: Body, *, request_id: str
+    ) -> Response:
+        if request.path.startswith(OWN_PREFIX):
+            return await self._answer_own(request, claim, body, request_id=request_id)
+        if isinstance(claim, sigv4.Denial):
+            raise deny(_who_refuses(request, claim), claim)
+        service = find_service(claim.service, request)
+        if service is None:
+            raise not_built(f"The service `{claim.service}`")
+        asked = Asked(request=request, request_id=request_id, claim=claim, service=service)
+        return await self._answer_signed(asked, body)
 
     async def _answer_signed(self, asked: Asked, body: Body) -> Response:
         if asked.service is S3:
             declared = _declared_hash(asked)
             self._prove(asked, body_hash=declared)
             return await self._parts().objects.forward(asked.request, body.checked(declared))
-        content = await body.read(limit=_body_limit(asked.service))
-        self._prove(asked, body_hash=hashlib.sha256(content).hexdigest())
+        content = await self._read_proved(asked, body)
         if asked.service in {IAM, STS}:
             delegated = self._parts().delegated
             return await delegated.answer(asked.service.name, asked.request, content)
@@ -179,7 +200,7 @@ class Gateway:
         operation = find_operation(asked.service, asked.request)
         handlers = self._parts().operations.get(asked.service.name, {})
         if operation.name not in handlers:
-            raise _not_built(f"`{asked.service.name}:{operation.name}`")
+            raise not_built(f"`{asked.service.name}:{operation.name}`")
         if asked.claim.region != self._region:
             raise _other_region(asked.claim.region, self._region)
         params = parser.parse(operation, asked.request, content)
@@ -193,6 +214,11 @@ class Gateway:
             request_id=asked.request_id,
         )
         return serializer.serialize(operation, await handlers[operation.name](call))
+
+    async def _read_proved(self, asked: Asked, body: Body) -> bytes:
+        content = await body.read(limit=_body_limit(asked.service))
+        self._prove(asked, body_hash=hashlib.sha256(content).hexdigest())
+        return content
 
     def _prove(self, asked: Asked, *, body_hash: str) -> None:
         verdict = sigv4.verify(
@@ -208,17 +234,22 @@ class Gateway:
     def _parts(self) -> Parts:
         parts = self._platform.parts
         if parts is None:
-            message = "The local SageMaker is being emptied. Try again in a moment."
-            raise Fault("ServiceUnavailable", message, status=503)
+            raise unavailable("The local SageMaker is being emptied. Try again in a moment.")
         return parts
 
-    async def _answer_own(self, request: Request) -> Response:
+    async def _answer_own(
+        self, request: Request, claim: sigv4.Claim | sigv4.Denial, body: Body, *, request_id: str
+    ) -> Response:
         if not _from_a_program(request):
             return _json(403, {"error": "requests of web pages and for other hosts are refused"})
         match request.method, request.path.removeprefix(OWN_PREFIX):
             case "GET", "health":
                 return _json(200, self._platform.health())
             case "POST", "reset":
+                if isinstance(claim, sigv4.Denial):
+                    raise deny(RUNTIME, claim)
+                asked = Asked(request=request, request_id=request_id, claim=claim, service=RUNTIME)
+                await self._read_proved(asked, body)
                 await self._platform.reset()
                 return _json(200, {"status": "empty"})
             case _:
@@ -242,7 +273,15 @@ def _from_a_program(request: Request) -> bool:
 
 
 def _body_limit(service: Service) -> int:
-    return REALTIME_PAYLOAD_BYTES if service is RUNTIME else CONTROL_PAYLOAD_BYTES
+    return INVOCATION_PAYLOAD_BYTES if service is RUNTIME else CONTROL_PAYLOAD_BYTES
+
+
+def _who_refuses(request: Request, claim: sigv4.Claim | sigv4.Denial) -> Service:
+    """In whose words a fault is told; on our own paths in those of the runtime, plain JSON."""
+    if request.path.startswith(OWN_PREFIX):
+        return RUNTIME
+    known = None if isinstance(claim, sigv4.Denial) else find_service(claim.service, request)
+    return known or guess_service(request)
 
 
 def _declared_hash(asked: Asked) -> str:
@@ -251,15 +290,6 @@ def _declared_hash(asked: Asked) -> str:
         message = "Missing required header for this request: x-amz-content-sha256"
         raise Fault("InvalidRequest", message)
     return declared
-
-
-def _faulty(service: Service, fault: Fault, request_id: str) -> Response:
-    return serializer.serialize_fault(service, fault, request_id=request_id)
-
-
-def _not_built(what: str) -> Fault:
-    message = f"{what} is not built in the local SageMaker"
-    return Fault("NotImplementedException", message, status=501)
 
 
 def _other_region(asked: str, ours: str) -> Fault:

@@ -28,6 +28,18 @@ PING_INTERVAL_S: Final = 0.2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HealthCheck:
+    """When a healthy instance is no longer taken for one: so many failed pings in a row.
+
+    SageMaker's own numbers are not documented; these are ours. An instance answers
+    `/ping` while it predicts, so one that is only busy does not fail it.
+    """
+
+    period_s: float = 5.0
+    failures: int = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class InstanceSpec:
     """What an instance is started from; `environment` is the Model's own."""
 
@@ -189,6 +201,20 @@ class Instance:
         if self.state is InstanceState.HEALTHY:
             self._move(InstanceEvent.EXIT)
         return code
+
+    async def unanswering(self, check: HealthCheck) -> None:
+        """Until it has failed the health check, whether it runs or not."""
+        failures = 0
+        while failures < check.failures:
+            await self._clock.sleep(check.period_s)
+            failures = 0 if await self._pinger.ping(self.port) else failures + 1
+
+    async def kill(self) -> None:
+        """SIGKILL at once, for one that does not answer any more."""
+        self._move(InstanceEvent.STOP)
+        self._process.kill()
+        await self._process.wait()
+        self._move(InstanceEvent.EXIT)
 
     async def stop(self) -> None:
         """SIGTERM, and SIGKILL when the grace is over; nothing for one that has ended."""

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from portside.local.resource import Kind, Resource
     from portside.local.store import Store
 
+_MAX_TIME_MS: Final = 2**63 - 1
+"""What the store can compare with."""
+
 DEFAULT_MAX_RESULTS: Final = 10
 """Page size where the request names none. API ListModels."""
 
@@ -79,15 +82,23 @@ def _value(resource: Resource, sort_by: SortKey) -> str | int:
 def _decode(token: str, *, sort_by: SortKey, descending: bool) -> tuple[str | int, str]:
     try:
         place = json.loads(base64.b64decode(token, altchars=b"-_", validate=True))
-    except (binascii.Error, ValueError) as error:
+    except (binascii.Error, ValueError, RecursionError) as error:
         raise _bad_token() from error
     match place:
-        case [by, order, int() | str() as value, str(name)] if (
-            by == sort_by
-            and order is descending
-            and isinstance(value, int) == (sort_by is SortKey.CREATION_TIME)
+        case [by, order, value, str(name)] if (
+            by == sort_by and order is descending and name.isascii()
         ):
-            return value, name
+            return _checked_value(value, sort_by), name
+        case _:
+            raise _bad_token()
+
+
+def _checked_value(value: object, sort_by: SortKey) -> str | int:
+    match value:
+        case int() if sort_by is SortKey.CREATION_TIME and 0 <= value <= _MAX_TIME_MS:
+            return value
+        case str() if sort_by is not SortKey.CREATION_TIME and value.isascii():
+            return value
         case _:
             raise _bad_token()
 

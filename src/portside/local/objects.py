@@ -15,7 +15,7 @@ import asyncio
 import logging
 import signal
 from collections.abc import AsyncIterator
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote
@@ -27,14 +27,19 @@ from botocore.credentials import Credentials
 from yarl import URL
 
 from portside.local import leftover, seaweedfs
-from portside.local.artifact_cache import ObjectMissingError
+from portside.local.artifact_cache import ObjectMissingError, ObjectStoreUnavailableError
 from portside.local.clock import Clock
 from portside.local.data_folder import Keys
 from portside.local.protocol.fault import Fault
 from portside.local.protocol.message import ClientGoneError, Request, Response
+from portside.local.refusal import unavailable
 
 READY_TIMEOUT_S: Final = 30.0
 """How long an S3 request waits for a store that is starting; it takes about a second."""
+_INSIDE_TIMEOUT: Final = aiohttp.ClientTimeout(
+    total=None, sock_connect=READY_TIMEOUT_S, sock_read=READY_TIMEOUT_S
+)
+"""For each piece of an answer: a model may be big, but a store on this machine is not slow."""
 _POLL_S: Final = 0.02
 _RESTART_DELAY_S: Final = 1.0
 _STOP_GRACE_S: Final = 10.0
@@ -47,6 +52,7 @@ _HOP_BY_HOP: Final = frozenset(
 """Headers of one connection, RFC 9110 section 7.6.1; both sides make their own."""
 _NOT_FORWARDED: Final = _HOP_BY_HOP | {"expect"}
 """The gateway has told the client to continue by the time it reads the body."""
+_NOT_RUNNING: Final = "The object store is not running. Its output is in objects.log."
 
 _log = logging.getLogger(__name__)
 
@@ -54,12 +60,14 @@ _log = logging.getLogger(__name__)
 class ObjectStore:
     """Runs between `start` and `stop`, which do not wait for it to be ready."""
 
-    def __init__(self, folder: Path, *, keys: Keys, region: str, clock: Clock) -> None:
+    def __init__(
+        self, folder: Path, *, program: str, keys: Keys, region: str, clock: Clock
+    ) -> None:
         self._folder = folder
         self._keys = keys
         self._region = region
         self._clock = clock
-        self._program = seaweedfs.find_program()
+        self._program = program
         self._ready = asyncio.Event()
         self._url = ""
         self._process: asyncio.subprocess.Process | None = None
@@ -116,6 +124,7 @@ class ObjectStore:
     async def _spawn(self) -> asyncio.subprocess.Process:
         self._folder.mkdir(parents=True, exist_ok=True)
         seaweedfs.sweep(self._folder)
+        await asyncio.to_thread(seaweedfs.shut, self._folder)
         ports = seaweedfs.free_ports()
         seaweedfs.keep_ports(self._folder, ports)
         self._url = f"http://{seaweedfs.LOOPBACK}:{ports[0]}"
@@ -130,12 +139,17 @@ class ObjectStore:
                 env=seaweedfs.environment(self._keys, self._folder),
                 start_new_session=True,  # Ctrl-C in the terminal is for the gateway to pass on
             )
-        leftover.write_down(self._folder / "process.json", pid=process.pid)
+        try:
+            leftover.write_down(self._folder / "process.json", pid=process.pid)
+        except OSError:
+            process.kill()  # a process that nobody knows of would outlive us
+            await process.wait()
+            raise
         return process
 
     async def _become_ready(self) -> None:
         while True:
-            with suppress(aiohttp.ClientError):
+            with suppress(aiohttp.ClientError, TimeoutError):
                 async with self._http.get(f"{self._url}/healthz") as answer:
                     if answer.status == 200:
                         self._ready.set()
@@ -149,20 +163,18 @@ class ObjectStore:
         return self._session
 
     async def _when_ready(self) -> None:
-        try:
-            await asyncio.wait_for(self._ready.wait(), READY_TIMEOUT_S)
-        except TimeoutError as error:
-            raise _unavailable() from error
+        """Wait for a store that is starting; raises TimeoutError."""
+        await asyncio.wait_for(self._ready.wait(), READY_TIMEOUT_S)
 
     # --- Passing through -----------------------------------------------------
 
     async def forward(self, request: Request, body: AsyncIterator[bytes]) -> Response:
         """Pass a request of S3 on; body and answer are streamed."""
-        await self._when_ready()
         has_body = request.header("content-length") not in {None, "0"} or (
             request.header("transfer-encoding") is not None
         )
         try:
+            await self._when_ready()
             answer = await self._http.request(
                 request.method,
                 _url(self._url, request.path, request.query),
@@ -171,10 +183,10 @@ class ObjectStore:
                 skip_auto_headers=("Accept", "Accept-Encoding", "Content-Type", "User-Agent"),
                 allow_redirects=False,
             )
-        except aiohttp.ClientError as error:
+        except (aiohttp.ClientError, TimeoutError) as error:
             if isinstance(error.__cause__, Fault | ClientGoneError):  # raised by the body
                 raise error.__cause__ from error
-            raise _unavailable() from error
+            raise unavailable(_NOT_RUNNING) from error
         if answer.status == 409 and _creates_bucket(request):
             return await self._bucket_again(request, answer)
         return Response(status=answer.status, headers=_headers(answer), body=_pieces(answer))
@@ -193,32 +205,46 @@ class ObjectStore:
     # --- Used inside ---------------------------------------------------------
 
     async def exists(self, bucket: str, key: str) -> bool:
-        """Whether there is such an object."""
-        async with await self._ask("HEAD", bucket, key) as answer:
+        """Whether there is such an object; raises `ObjectStoreUnavailableError`."""
+        async with self._ask("HEAD", bucket, key) as answer:
             return answer.status == 200
 
     async def download(self, bucket: str, key: str, *, to: Path) -> None:
-        """Write the object to a new file; raises `ObjectMissingError` where there is none."""
-        async with await self._ask("GET", bucket, key) as answer:
-            if answer.status == 404:
+        """Write the object to a new file.
+
+        Raises `ObjectMissingError` where there is none, `ObjectStoreUnavailableError` where
+        the store does not answer to the end; then part of the object is in the file.
+        """
+        async with self._ask("GET", bucket, key) as answer:
+            if answer.status != 200:
                 raise ObjectMissingError(f"s3://{bucket}/{key}")
-            answer.raise_for_status()
             with await asyncio.to_thread(to.open, "xb") as file:
                 async for piece in answer.content.iter_chunked(_CHUNK_BYTES):
                     await asyncio.to_thread(file.write, piece)
 
-    async def _ask(self, method: str, bucket: str, key: str) -> aiohttp.ClientResponse:
-        await self._when_ready()
-        path = f"/{bucket}/{quote(key, safe='/~')}"
-        signed = AWSRequest(method=method, url=self._url + path)
-        credentials = Credentials(self._keys.access_key_id, self._keys.secret_access_key)
-        S3SigV4Auth(credentials, "s3", self._region).add_auth(signed)
+    @asynccontextmanager
+    async def _ask(
+        self, method: str, bucket: str, key: str
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """The store's answer; any refusal of its own means that there is no such object."""
         try:
-            return await self._http.request(
-                method, _url(self._url, path), headers=dict(signed.headers.items())
-            )
-        except aiohttp.ClientError as error:
-            raise _unavailable() from error
+            await self._when_ready()
+            path = f"/{quote(bucket, safe='')}/{quote(key, safe='/~')}"
+            signed = AWSRequest(method=method, url=self._url + path)
+            credentials = Credentials(self._keys.access_key_id, self._keys.secret_access_key)
+            S3SigV4Auth(credentials, "s3", self._region).add_auth(signed)
+            async with self._http.request(
+                method,
+                _url(self._url, path),
+                headers=dict(signed.headers.items()),
+                allow_redirects=False,  # as for a bucket named `..`, whose path it would tidy
+                timeout=_INSIDE_TIMEOUT,
+            ) as answer:
+                if answer.status >= 500:
+                    answer.raise_for_status()
+                yield answer
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise ObjectStoreUnavailableError(f"s3://{bucket}/{key}") from error
 
 
 # --- Pieces ------------------------------------------------------------------
@@ -239,11 +265,6 @@ async def _pieces(answer: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
     async with answer:
         async for piece in answer.content.iter_any():
             yield piece
-
-
-def _unavailable() -> Fault:
-    message = "The object store is not running. Its output is in objects.log."
-    return Fault("ServiceUnavailable", message, status=503)
 
 
 def _creates_bucket(request: Request) -> bool:

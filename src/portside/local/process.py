@@ -2,7 +2,7 @@
 
     spec ─▶ own folder, free port, clean environment ─▶ leash ─▶ runtime
                                                    output ─▶ log store, line by line
-         exit ─▶ its group killed ─▶ output read to the end ─▶ folder removed
+         exit ─▶ its group killed ─▶ output read to the end ─▶ how it ended ─▶ folder removed
 
 A process leads its own session, so that a signal reaches all that it started
 and Ctrl-C in the terminal of the local SageMaker does not reach it.
@@ -13,7 +13,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import shutil
 import signal
 import socket
 import sys
@@ -24,6 +23,7 @@ from typing import TYPE_CHECKING, Final
 
 from portside.contract import ENV_BIND_HOST, ENV_BIND_TO_PORT, ENV_MODEL_DIR
 from portside.local import leash, leftover, runtime_image
+from portside.local.removal import remove
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -66,9 +66,9 @@ class ProcessLauncher:
     async def launch(self, spec: InstanceSpec) -> ChildProcess:
         """Start the runtime on a free port; raises OSError when the machine cannot."""
         folder = self._folder / spec.instance_id
-        shutil.rmtree(folder, ignore_errors=True)
+        remove(folder)
         temp = folder / "tmp"
-        temp.mkdir(parents=True)
+        temp.mkdir(parents=True, exist_ok=True)
         port = self._free_port()
         process, output = await _spawn(
             self._command, folder=folder, environment=_environment(spec, temp=temp, port=port)
@@ -89,7 +89,7 @@ class ProcessLauncher:
         if self._folder.is_dir():
             for folder in self._folder.iterdir():
                 leftover.end(folder / "process.json")
-                shutil.rmtree(folder, ignore_errors=True)
+                remove(folder)
 
     def _free_port(self) -> int:
         """A port that nobody listens on and that no running instance was given.
@@ -131,7 +131,11 @@ class ChildProcess:
     ) -> None:
         self.port = port
         self._process = process
-        self._watch = asyncio.create_task(_watch(process, folder, output, keep))
+        self._folder = folder
+        self._output = output
+        self._keep = keep
+        self._was_told_to_end = False
+        self._watching = asyncio.create_task(self._watch())
 
     @property
     def is_alive(self) -> bool:
@@ -140,7 +144,7 @@ class ChildProcess:
 
     async def wait(self) -> int:
         """Until it is gone, its output stored and its folder removed; its exit code."""
-        return await asyncio.shield(self._watch)
+        return await asyncio.shield(self._watching)
 
     def terminate(self) -> None:
         """SIGTERM to its group."""
@@ -152,7 +156,20 @@ class ChildProcess:
 
     def _signal(self, number: int) -> None:
         if self.is_alive:
+            self._was_told_to_end = True
             _signal_group(self._process.pid, number)
+
+    async def _watch(self) -> int:
+        reading = asyncio.create_task(_copy(self._output.reader, self._keep))
+        code = await self._process.wait()
+        _signal_group(self._process.pid, signal.SIGKILL)  # what it started and did not end
+        await asyncio.wait([reading], timeout=_OUTPUT_GRACE_S)
+        reading.cancel()
+        self._output.pipe.close()
+        if not self._was_told_to_end:
+            self._keep([_last_words(code).encode()])
+        remove(self._folder)
+        return code
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,22 +209,6 @@ async def _spawn(
     return process, _Output(reader, pipe)
 
 
-async def _watch(
-    process: asyncio.subprocess.Process,
-    folder: Path,
-    output: _Output,
-    keep: Callable[[list[bytes]], None],
-) -> int:
-    reading = asyncio.create_task(_copy(output.reader, keep))
-    code = await process.wait()
-    _signal_group(process.pid, signal.SIGKILL)  # what it started and did not end
-    await asyncio.wait([reading], timeout=_OUTPUT_GRACE_S)
-    reading.cancel()
-    output.pipe.close()
-    shutil.rmtree(folder, ignore_errors=True)
-    return code
-
-
 async def _copy(reader: asyncio.StreamReader, keep: Callable[[list[bytes]], None]) -> None:
     rest = b""
     while chunk := await reader.read(_CHUNK_BYTES):
@@ -218,6 +219,14 @@ async def _copy(reader: asyncio.StreamReader, keep: Callable[[list[bytes]], None
             keep(lines)
     if rest:
         keep([rest])
+
+
+def _last_words(code: int) -> str:
+    """The last line of a log whose instance ended by itself, perhaps without one. Ours."""
+    if code >= 0:
+        return f"The container exited with code {code}"
+    names = {number.value: number.name for number in signal.Signals}
+    return f"The container was ended by {names.get(-code, f'signal {-code}')}"
 
 
 def _signal_group(pid: int, number: int) -> None:

@@ -21,6 +21,9 @@ _WORDS: Final = {
     Kind.ENDPOINT: "endpoint",
 }
 
+BUG: Final = "The local SageMaker ran into an error of its own. See its log, gateway.log."
+"""Of whatever was not foreseen. Our words; AWS says as little when the fault is its own."""
+
 
 def invalid(message: str) -> Fault:
     """The control plane's answer to nearly everything that it does not like."""
@@ -48,6 +51,21 @@ def in_progress(arn: str) -> Fault:
 def failed(arn: str) -> Fault:
     """Our words: only DeleteEndpoint may follow on Failed (BC EndpointStatus)."""
     return invalid(f'Cannot update failed endpoint "{arn}". Delete it and create it again.')
+
+
+def unavailable(message: str) -> Fault:
+    """For what may be there in a moment; SDKs try again."""
+    return Fault("ServiceUnavailable", message, status=503)
+
+
+def over_limit(what: str, *, limit: int, current: int, asked: int) -> Fault:
+    """Seen on AWS: aws-samples/sagemaker-custom-project-templates#51."""
+    return Fault(
+        "ResourceLimitExceeded",
+        f"The account-level service limit '{what}' is {limit} Instances, with current utilization"
+        f" of {current} Instances and a request delta of {asked} Instances. Please contact AWS"
+        " support to request an increase for this limit.",
+    )
 
 
 def not_built(what: str) -> Fault:

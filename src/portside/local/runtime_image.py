@@ -9,20 +9,15 @@ Where instances are processes it is the Portside that is installed here.
 from __future__ import annotations
 
 import hashlib
-import re
 import sys
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Final
 
-from portside.contract import RUNTIME_REPOSITORY, SERVE_ARGUMENT
-
-ECR_IMAGE: Final = re.compile(
-    r"(?P<registry>\d{12}\.dkr\.ecr\.[a-z0-9-]+\.amazonaws\.com(\.cn)?)"
-    r"/(?P<repository>[a-z0-9]+([._/-][a-z0-9]+)*)"
-    r"(:(?P<tag>[\w][\w.-]{0,127})|@(?P<digest>sha256:[0-9a-f]{64}))?"
-)
-"""An image reference of ECR: BC ecr RepositoryName; tag and digest as `docker pull` has them."""
+from portside.contract import SERVE_ARGUMENT
+from portside.errors import BuildError
+from portside.image.reference import Reference, parse
 
 COMMAND: Final = (sys.executable, "-m", "portside.serving", SERVE_ARGUMENT)
 """What starts it. The argument replaces CMD, as on SageMaker."""
@@ -32,15 +27,28 @@ class ImageMissingError(Exception):
     """There is no such image to start an instance from."""
 
 
+def is_ecr(image: str) -> bool:
+    """Whether an image's name is one of ECR's."""
+    reference = _reference(image)
+    return reference is not None and reference.is_ecr
+
+
 def resolve(image: str) -> str:
     """The reference with the digest of what will run, as DescribeEndpoint shows it.
 
     Raises `ImageMissingError` for every image but the runtime's.
     """
-    found = ECR_IMAGE.fullmatch(image)
-    if found is None or found["repository"] != RUNTIME_REPOSITORY:
+    found = _reference(image)
+    if found is None or not found.is_runtime:
         raise ImageMissingError(image)
-    return f"{found['registry']}/{found['repository']}@{found['digest'] or _digest()}"
+    return str(replace(found, tag=None, digest=found.digest or _digest()))
+
+
+def _reference(image: str) -> Reference | None:
+    try:
+        return parse(image)
+    except BuildError:
+        return None
 
 
 @cache

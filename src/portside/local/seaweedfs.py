@@ -2,21 +2,29 @@
 
 `weed mini` is S3 and all that it needs in one process, ready in under a second, where
 `weed server` takes three to start and fifteen to stop (version 4.48).
+
+Other users of this machine can connect to its ports, so all of them are shut:
+
+    S3              signatures, by the folder's keys
+    gRPC            mutual TLS; the certificate is in the folder (`mutual_tls`)
+    volume, HTTP    a token for each object, signed with secrets that are in the folder
+    all other HTTP  off
+
+What is left to see without a key is its status: version, ports, how full the disk is.
 """
 
 from __future__ import annotations
 
 import importlib.metadata
-import os
+import secrets
 import shutil
 import socket
-import sys
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Final
 
 from portside.errors import MissingToolError
-from portside.local import leash
+from portside.local import leash, mutual_tls
 from portside.local.data_folder import Keys
 
 LOOPBACK: Final = "127.0.0.1"
@@ -37,6 +45,8 @@ _PORT_OPTIONS: Final = (
 _ADMIN_OFFSET: Final = 10_000
 """From the admin's port to its gRPC port: its own worker looks nowhere else (version 4.48)."""
 _PORTS_FILE: Final = "ports"
+_COMPONENTS: Final = ("master", "volume", "filer", "s3", "admin", "worker", "client")
+"""Those of its parts that speak gRPC with each other here; `weed scaffold -config=security`."""
 
 
 def find_program() -> str:
@@ -55,9 +65,9 @@ def find_program() -> str:
     return found
 
 
-def command_line(program: str, folder: Path, *, ports: list[int]) -> list[str]:
+def command_line(program: str, folder: Path, *, ports: list[int]) -> tuple[str, ...]:
     """How it is started; `ports` as `free_ports` gave them, S3's the first."""
-    command = [
+    return leash.leashed(
         program,
         "-logtostderr=true",
         "mini",
@@ -68,7 +78,7 @@ def command_line(program: str, folder: Path, *, ports: list[int]) -> list[str]:
         "-s3.port.iceberg=0",
         "-s3.port.lance=0",
         "-webdav=false",
-        "-disableHttp",  # but for S3: what needs no signature would answer any web page
+        "-disableHttp",  # but for S3, the volume's objects and two pages of status
         "-admin.ui=false",
         "-master.telemetry=false",
         "-s3.domainName=localhost",  # for clients that ask for http://bucket.localhost:PORT
@@ -76,10 +86,29 @@ def command_line(program: str, folder: Path, *, ports: list[int]) -> list[str]:
         "-s3.autoCreateBucket=false",  # AWS answers NoSuchBucket
         "-s3.allowDeleteBucketNotEmpty=false",  # AWS answers BucketNotEmpty
         "-volume.preStopSeconds=0",
+    )
+
+
+def shut(folder: Path) -> None:
+    """Write the settings without which anybody could read the objects past S3; new at each start.
+
+    It looks for them below its HOME, which `environment` sets; `folder` is where it is
+    started, so paths without it hold for every folder, whatever its name.
+    """
+    settings = folder / ".seaweedfs"
+    settings.mkdir(mode=0o700, exist_ok=True)
+    pair = mutual_tls.write_pair(settings, address=LOOPBACK)
+    certificate, key = (file.relative_to(folder) for file in pair)
+    sections = [
+        f'[grpc]\nca = "{certificate}"',
+        *(f'[grpc.{name}]\ncert = "{certificate}"\nkey = "{key}"' for name in _COMPONENTS),
+        f'[jwt.signing]\nkey = "{secrets.token_hex()}"',
+        f'[jwt.signing.read]\nkey = "{secrets.token_hex()}"',
     ]
-    if sys.platform == "linux":
-        command = [sys.executable, "-I", "-S", str(leash.__file__), str(os.getpid()), *command]
-    return command
+    file = settings / "security.toml"
+    file.unlink(missing_ok=True)
+    file.touch(mode=0o600)
+    file.write_text("\n".join(sections) + "\n")
 
 
 def environment(keys: Keys, folder: Path) -> dict[str, str]:
@@ -90,7 +119,7 @@ def environment(keys: Keys, folder: Path) -> dict[str, str]:
         # Measured: some 220 MB at most where it would take 500 after a few big objects.
         # With 180MiB its garbage collector never rests, which takes 8 % of a core.
         "GOMEMLIMIT": "320MiB",
-        "HOME": str(folder),  # it looks for settings in ~/.seaweedfs
+        "HOME": str(folder),  # where it looks for what `shut` writes
     }
 
 

@@ -27,7 +27,7 @@ import uvicorn
 
 from portside import __version__
 from portside.errors import PortsideError
-from portside.local import data_folder, leftover, services
+from portside.local import data_folder, leftover, seaweedfs, services
 from portside.local.clock import Clock, SystemClock
 from portside.local.controller import Controller
 from portside.local.data_folder import DataFolder, Keys, Running
@@ -64,7 +64,7 @@ class Options:
 
 def run(options: Options) -> None:
     """Serve until SIGTERM or SIGINT; raises PortsideError where it cannot start."""
-    with data_folder.hold(options.data.resolve()) as folder:
+    with data_folder.hold(options.data) as folder:
         _log_to(folder.gateway_log)
         keys = data_folder.keep_keys(folder)
         with _listen(options.port) as listener:
@@ -131,14 +131,11 @@ class Platform:
             await self.start()
 
     def health(self) -> dict[str, Any]:
-        """What is running and how it fares."""
+        """What is running and how it fares; anybody may ask, so no more than that."""
         running = self._running
         return {
             "status": "emptying" if running is None else "running",
             "version": __version__,
-            "pid": os.getpid(),
-            "account": self._options.account,
-            "region": self._options.region,
             "services": {} if running is None else running.services(),
         }
 
@@ -148,6 +145,7 @@ class Platform:
         client = InstanceClient()
         objects = ObjectStore(
             self._folder.objects,
+            program=seaweedfs.find_program(),
             keys=self._keys,
             region=self._options.region,
             clock=self._clock,
@@ -267,7 +265,13 @@ def _running(options: Options, *, port: int) -> Running:
 
 
 def _log_to(file: Path) -> None:
-    handler = logging.handlers.RotatingFileHandler(file, maxBytes=_LOG_BYTES, backupCount=2)
+    try:
+        handler = logging.handlers.RotatingFileHandler(file, maxBytes=_LOG_BYTES, backupCount=2)
+    except OSError as error:
+        raise PortsideError(
+            f"could not open the log `{file}`: {error.strerror}",
+            hint="mend it, or name another folder with `--data DIR`",
+        ) from error
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[handler])
     for chatty in ("botocore", "uvicorn.error", "werkzeug"):

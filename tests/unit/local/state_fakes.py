@@ -8,7 +8,7 @@ import tarfile
 from typing import TYPE_CHECKING
 
 from portside.local import runtime_image
-from portside.local.artifact_cache import ObjectMissingError
+from portside.local.artifact_cache import ObjectMissingError, ObjectStoreUnavailableError
 from portside.local.instance_client import Answer
 from portside.local.protocol.call import Call
 
@@ -48,10 +48,11 @@ def archive(**files: str) -> bytes:
 
 
 class FakeClock:
-    """Time that passes only by sleeping, at once."""
+    """Time that passes only by sleeping, at once: to when the first of all sleepers wakes."""
 
     def __init__(self) -> None:
         self.seconds = 1_700_000_000.0
+        self._wake_times: list[float] = []
 
     def now_ms(self) -> int:
         return round(self.seconds * 1000)
@@ -60,8 +61,16 @@ class FakeClock:
         return self.seconds
 
     async def sleep(self, seconds: float) -> None:
-        self.seconds += seconds
-        await asyncio.sleep(0)
+        wake_time = self.seconds + seconds
+        self._wake_times.append(wake_time)
+        try:
+            while True:
+                await asyncio.sleep(0)
+                if wake_time <= min(self._wake_times):
+                    break
+        finally:
+            self._wake_times.remove(wake_time)
+        self.seconds = max(self.seconds, wake_time)
 
 
 class FakeObjects:
@@ -70,8 +79,12 @@ class FakeObjects:
     def __init__(self, **objects: bytes) -> None:
         self.by_key = objects
         self.downloads: list[str] = []
+        self.outages = 0  # how many times it is asked in vain
 
     async def exists(self, bucket: str, key: str) -> bool:
+        if self.outages:
+            self.outages -= 1
+            raise ObjectStoreUnavailableError
         return bucket == "bucket" and key in self.by_key
 
     async def download(self, bucket: str, key: str, *, to: Path) -> None:
@@ -92,6 +105,7 @@ class FakeProcess:
         self.port = port
         self.pings_needed = pings_needed
         self.obeys = obeys
+        self.hangs = False
         self.signals: list[str] = []
         self._exit: asyncio.Future[int] = asyncio.get_running_loop().create_future()
 
@@ -126,6 +140,7 @@ class FakeLauncher:
     def __init__(self, *plan: int | None) -> None:
         self.plan = list(plan)
         self.processes: list[FakeProcess] = []
+        self.answers: list[bool] = []  # to the next pings, whoever is asked
         self.leftovers_killed = 0
 
     def resolve(self, image: str) -> str:
@@ -146,6 +161,10 @@ class FakeLauncher:
     async def ping(self, port: int) -> bool:
         process = self.processes[port - 10_000]
         await asyncio.sleep(0)
+        if self.answers:
+            return self.answers.pop(0)
+        if process.hangs:
+            return False
         process.pings_needed -= 1
         return process.pings_needed <= 0 and process.is_alive
 

@@ -2,16 +2,15 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from typing import TYPE_CHECKING
+import os
+import sys
+from pathlib import Path
 
 import pytest
 
 from portside.archive import ArchiveError
 from portside.local.artifact_cache import ArtifactCache, ObjectMissingError, bucket_and_key
 from tests.unit.local.state_fakes import URL, FakeObjects, archive
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 MODEL = archive(**{"code/inference.py": "pass", "weights": "1"})
 
@@ -91,6 +90,46 @@ async def test_half_done_work_of_an_earlier_life_is_removed(tmp_path: Path) -> N
     ArtifactCache(tmp_path, objects=FakeObjects()).clear_partial()
 
     assert names(tmp_path) == []
+
+
+def too_deep(path: Path) -> Path:
+    """A folder that `shutil.rmtree` gives up on, made and left step by step."""
+    path.mkdir(parents=True)
+    where = Path.cwd()
+    try:
+        os.chdir(path)
+        for _ in range(sys.getrecursionlimit() + 100):
+            Path("a").mkdir()
+            os.chdir("a")
+    finally:
+        os.chdir(where)
+    return path
+
+
+def flatten(path: Path) -> None:
+    """Remove what `too_deep` made: pytest's own clean-up cannot either."""
+    aside = path.with_name("aside")
+    while (path / "a").exists():
+        (path / "a").rename(aside)
+        path.rmdir()
+        aside.rename(path)
+
+
+async def test_what_cannot_be_removed_stops_nobody(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    deep = too_deep(tmp_path / "models" / ".x.partial")
+    unused = tmp_path / "models" / "0123"
+    unused.mkdir()
+    cache = ArtifactCache(tmp_path / "models", objects=FakeObjects())
+    try:
+        cache.clear_partial()
+        await cache.prune(in_use=set)
+
+        assert "could not remove" in caplog.text
+        assert not unused.exists()
+    finally:
+        flatten(deep)
 
 
 @pytest.mark.parametrize(

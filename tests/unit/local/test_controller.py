@@ -206,6 +206,53 @@ async def test_serverless_has_less_time(world: World) -> None:
     assert world.clock.monotonic() - begun == pytest.approx(180, abs=1)
 
 
+async def test_a_replaced_serverless_instance_has_the_full_time_again(world: World) -> None:
+    serverless = replace(
+        deployment(),
+        variant=replace(
+            deployment().variant, serverless={"MemorySizeInMB": 2048, "MaxConcurrency": 1}
+        ),
+    )
+    world.objects.outages = 170
+    world.launcher.plan = [1, 500]  # the second is healthy after 100 s
+    world.store.add(endpoint(pending=serverless).resource())
+    async with world.started() as controller:
+        await world.until(EndpointStatus.IN_SERVICE)
+        fleet = controller.fleet(NER)
+        assert fleet is not None
+
+        first, *_ = world.launcher.processes
+        first.exit(1)
+        await eventually(lambda: len(world.launcher.processes) == 2)
+        second = world.launcher.processes[1]
+        await eventually(lambda: second.pings_needed <= 0 or not second.is_alive)
+
+        assert second.is_alive
+        with fleet.lease() as instance:
+            assert instance.port == second.port
+
+
+async def test_an_object_store_that_is_away_for_a_while_is_waited_for(world: World) -> None:
+    world.objects.outages = 20
+    world.store.add(endpoint().resource())
+    async with world.started():
+        created = await world.until(EndpointStatus.IN_SERVICE)
+
+    assert created.failure_reason is None
+
+
+async def test_an_object_store_that_stays_away_fails_the_endpoint_in_time(world: World) -> None:
+    world.objects.outages = 1_000_000
+    begun = world.clock.monotonic()
+    gone = deployment(url="s3://bucket/gone")
+    world.store.add(endpoint(pending=gone).resource())
+    async with world.started():
+        created = await world.until(EndpointStatus.FAILED)
+
+    assert created.failure_reason == DATA_MISSING
+    assert world.clock.monotonic() - begun == pytest.approx(480, abs=2)
+
+
 async def test_the_start_up_time_of_the_variant_wins(world: World) -> None:
     world.launcher.plan = [1_000_000]
     patient = replace(deployment(), variant=replace(deployment().variant, startup_timeout_s=900))

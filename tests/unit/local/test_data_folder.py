@@ -37,8 +37,22 @@ def test_keys_are_made_once_and_for_their_owner_only(tmp_path: Path) -> None:
     assert data_folder.keep_keys(folder) == keys
     assert data_folder.read_keys(folder) == keys
     assert re.fullmatch(r"PSIDLOCAL[A-Z0-9]{11}", keys.access_key_id)
-    assert re.fullmatch(r"[\w-]{40}", keys.secret_access_key)
     assert stat.S_IMODE(folder.keys_file.stat().st_mode) == 0o600
+
+
+def test_secrets_are_words_to_any_command_line(tmp_path: Path) -> None:
+    for number in range(20):
+        folder = DataFolder(tmp_path / str(number))
+        folder.path.mkdir()
+
+        assert re.fullmatch("[A-Za-z0-9]{40}", data_folder.keep_keys(folder).secret_access_key)
+
+
+def test_keys_that_cannot_be_written_are_an_error_with_a_way_out(tmp_path: Path) -> None:
+    (tmp_path / ".keys.json.draft").mkdir()  # as good as a full disk
+
+    with pytest.raises(PortsideError, match=r"could not write the access keys to `.*keys\.json`"):
+        data_folder.keep_keys(DataFolder(tmp_path))
 
 
 def test_keys_differ_from_folder_to_folder(tmp_path: Path) -> None:
@@ -54,6 +68,7 @@ def test_keys_differ_from_folder_to_folder(tmp_path: Path) -> None:
     [
         ("", "Expecting value"),
         ("[]", "`access_key_id` is missing"),
+        ("[" * 100_000, "it is nested too deep"),
         ('{"access_key_id": "a"}', "`secret_access_key` is missing"),
     ],
 )
@@ -87,14 +102,35 @@ def test_a_folder_is_made_and_held_by_one(tmp_path: Path) -> None:
         pass
 
 
-def test_a_path_that_cannot_be_a_folder(tmp_path: Path) -> None:
+@pytest.mark.parametrize("path", ["file", "file/below", "circle", "locked", "/proc/new"])
+def test_a_path_that_cannot_be_a_folder(tmp_path: Path, path: str) -> None:
     (tmp_path / "file").touch()
+    (tmp_path / "circle").symlink_to(tmp_path / "circle")
+    (tmp_path / "locked" / "lock").mkdir(parents=True)
 
     with (
-        pytest.raises(PortsideError, match="as the data folder"),
-        data_folder.hold(tmp_path / "file"),
+        pytest.raises(
+            PortsideError, match=f"could not use `.*{path}` as the data folder"
+        ) as caught,
+        data_folder.hold(tmp_path / path),
     ):
         pass
+
+    assert caught.value.hint == "name another with `--data DIR`"
+
+
+@pytest.mark.parametrize(
+    ("holds", "mode"), [(None, 0o700), ("start.log", 0o700), ("holiday.jpg", 0o755)]
+)
+def test_a_new_folder_is_made_private_and_no_other(
+    tmp_path: Path, holds: str | None, mode: int
+) -> None:
+    tmp_path.chmod(0o755)
+    if holds is not None:
+        (tmp_path / holds).touch()
+
+    with data_folder.hold(tmp_path):
+        assert stat.S_IMODE(tmp_path.stat().st_mode) == mode
 
 
 def test_who_is_announced_is_found_until_withdrawn(tmp_path: Path) -> None:

@@ -144,6 +144,35 @@ async def test_an_instance_that_ends_later_is_replaced_by_one_with_a_new_id() ->
     await fleet.stop()
 
 
+async def test_an_instance_that_hangs_is_killed_and_replaced(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    launcher = FakeLauncher()
+    fleet = fleet_of(launcher)
+    await fleet.start(startup_timeout_s=480)
+    hung = launcher.processes[0]
+
+    hung.hangs = True
+    await eventually(lambda: len(launcher.processes) == 2 and _has_instance(fleet))
+
+    assert hung.signals == ["KILL"]
+    assert "did not answer /ping any more" in caplog.text
+    with fleet.lease() as instance:
+        assert instance.port != hung.port
+    await fleet.stop()
+
+
+async def test_time_that_is_spent_is_missing_at_the_start() -> None:
+    launcher, clock = FakeLauncher(1_000_000), FakeClock()
+    fleet = fleet_of(launcher, clock=clock)
+    begun = clock.monotonic()
+
+    with pytest.raises(PingFailedError):
+        await fleet.start(startup_timeout_s=180, spent_s=170)
+
+    assert clock.monotonic() - begun == pytest.approx(10, abs=1)
+
+
 async def test_it_is_replaced_as_often_as_it_takes_and_ever_more_slowly() -> None:
     launcher, clock = FakeLauncher(1, *[None] * 30, 1), FakeClock()
     fleet = fleet_of(launcher, clock=clock)

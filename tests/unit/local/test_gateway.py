@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import logging
@@ -15,8 +16,14 @@ from botocore.auth import S3SigV4Auth, SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
+from portside.contract import REALTIME_PAYLOAD_BYTES
 from portside.local.data_folder import Keys
-from portside.local.gateway import CONTROL_PAYLOAD_BYTES, Gateway, Parts
+from portside.local.gateway import (
+    CONTROL_PAYLOAD_BYTES,
+    INVOCATION_PAYLOAD_BYTES,
+    Gateway,
+    Parts,
+)
 from portside.local.protocol.call import Call
 from portside.local.protocol.fault import Fault
 from portside.local.protocol.message import Request, Response
@@ -50,6 +57,7 @@ class Services:
 
     def __init__(self) -> None:
         self.calls: list[Call] = []
+        self.content_type = "text/plain"
 
     async def describe(self, call: Call) -> dict[str, Any]:
         self.calls.append(call)
@@ -59,7 +67,7 @@ class Services:
 
     async def invoke(self, call: Call) -> dict[str, Any]:
         self.calls.append(call)
-        return {"Body": call.params["Body"], "ContentType": "text/plain"}
+        return {"Body": call.params["Body"], "ContentType": self.content_type}
 
     async def fail(self, call: Call) -> dict[str, Any]:
         raise RuntimeError("a bug")
@@ -179,13 +187,14 @@ async def ask_signed(
     method: str = "POST",
     body: tuple[bytes, ...] = (b"",),
     region: str = "us-east-1",
+    keys: Keys = KEYS,
 ) -> Answer:
     """One request, signed by botocore."""
     signer = S3SigV4Auth if service == "s3" else SigV4Auth
     request = AWSRequest(
         method=method, url=f"http://{HOST}{path}", headers=headers, data=b"".join(body)
     )
-    signer(Credentials(KEYS.access_key_id, KEYS.secret_access_key), service, region).add_auth(
+    signer(Credentials(keys.access_key_id, keys.secret_access_key), service, region).add_auth(
         request
     )
     return await ask(gateway, method, path, dict(request.headers.items()), body=body)
@@ -226,6 +235,32 @@ async def test_an_invocation_passes_bytes_through(gateway: Gateway, platform: Pl
         "ContentType": "text/plain",
         "Body": b"\x00\xff",
     }
+
+
+async def test_a_header_that_http_cannot_carry_is_a_bug(
+    gateway: Gateway, platform: Platform, caplog: pytest.LogCaptureFixture
+) -> None:
+    platform.services.content_type = "text/\N{SNOWMAN}"
+
+    answer = await ask_signed(gateway, "sagemaker", "/endpoints/ner/invocations", body=(b"x",))
+
+    assert (answer.status, answer.headers["x-amzn-errortype"]) == (500, "InternalFailure")
+    (record,) = [entry for entry in caplog.records if entry.levelno == logging.ERROR]
+    assert answer.headers["x-amzn-requestid"] in record.getMessage()
+
+
+@pytest.mark.parametrize(
+    ("size", "status"),
+    [(REALTIME_PAYLOAD_BYTES + 1, 200), (INVOCATION_PAYLOAD_BYTES + 1, 413)],
+)
+async def test_the_limit_of_an_invocation_is_the_services_to_tell(
+    gateway: Gateway, size: int, status: int
+) -> None:
+    body = (b"a" * size,)
+
+    answer = await ask_signed(gateway, "sagemaker", "/endpoints/ner/invocations", body=body)
+
+    assert answer.status == status
 
 
 async def test_s3_is_streamed_both_ways(gateway: Gateway) -> None:
@@ -359,13 +394,37 @@ async def test_health_needs_no_signature(gateway: Gateway) -> None:
 
 
 @pytest.mark.parametrize("host", ["localhost:4566", "127.0.0.1", "[::1]:4566", "[::1]"])
-async def test_reset_is_for_programs_of_this_machine(
+async def test_reset_is_for_programs_of_this_machine_that_sign(
     gateway: Gateway, platform: Platform, host: str
 ) -> None:
-    answer = await ask(gateway, "POST", "/_portside/reset", {"Host": host})
+    answer = await ask_signed(gateway, "sagemaker", "/_portside/reset", {"Host": host})
 
-    assert answer.status == 200
+    assert (answer.status, answer.json) == (200, {"status": "empty"})
     assert platform.resets == 1
+
+
+async def test_who_does_not_sign_cannot_reset(gateway: Gateway, platform: Platform) -> None:
+    answer = await ask(gateway, "POST", "/_portside/reset")
+
+    assert answer.status == 403
+    assert answer.headers["x-amzn-errortype"] == "MissingAuthenticationTokenException"
+    assert platform.resets == 0
+
+
+@pytest.mark.parametrize(
+    ("keys", "code"),
+    [
+        (dataclasses.replace(KEYS, secret_access_key="wrong"), "InvalidSignatureException"),
+        (dataclasses.replace(KEYS, access_key_id="AKIAEXAMPLE"), "UnrecognizedClientException"),
+    ],
+)
+async def test_who_has_not_the_keys_cannot_reset(
+    gateway: Gateway, platform: Platform, keys: Keys, code: str
+) -> None:
+    answer = await ask_signed(gateway, "sagemaker", "/_portside/reset", keys=keys)
+
+    assert (answer.status, answer.headers["x-amzn-errortype"]) == (403, code)
+    assert platform.resets == 0
 
 
 @pytest.mark.parametrize(
@@ -381,9 +440,9 @@ async def test_reset_is_for_programs_of_this_machine(
 async def test_reset_is_not_for_web_pages(
     gateway: Gateway, platform: Platform, headers: dict[str, str]
 ) -> None:
-    answer = await ask(gateway, "POST", "/_portside/reset", headers)
+    answer = await ask_signed(gateway, "sagemaker", "/_portside/reset", headers)
 
-    assert answer.status == 403
+    assert (answer.status, list(answer.json)) == (403, ["error"])
     assert platform.resets == 0
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from portside.local.instance import (
+    HealthCheck,
     IllegalMoveError,
     Instance,
     InstanceEvent,
@@ -103,6 +104,30 @@ async def test_a_process_that_ends_by_itself_fails_it() -> None:
 
     assert await instance.exited() == 137
     assert instance.state is S.FAILED
+
+
+async def test_it_fails_the_health_check_after_so_many_pings_in_a_row() -> None:
+    launcher, clock = FakeLauncher(), FakeClock()
+    instance = await launched(launcher, clock)
+    await instance.become_healthy(deadline=clock.monotonic() + 10)
+    begun = clock.monotonic()
+
+    launcher.answers = [False, False, True, False, False, False]
+    await instance.unanswering(HealthCheck(period_s=5, failures=3))
+
+    assert clock.monotonic() - begun == pytest.approx(30)
+    assert instance.state is S.HEALTHY
+
+
+async def test_killing_asks_nothing() -> None:
+    launcher, clock = FakeLauncher(), FakeClock()
+    instance = await launched(launcher, clock)
+    await instance.become_healthy(deadline=clock.monotonic() + 10)
+
+    await instance.kill()
+
+    assert launcher.processes[0].signals == ["KILL"]
+    assert instance.state is S.STOPPED
 
 
 async def test_stopping_asks_first() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import socket
+import stat
 from pathlib import Path
 
 from portside.local import seaweedfs
@@ -19,6 +20,20 @@ def test_it_is_bound_to_this_machine_on_ports_of_our_choice() -> None:
     assert [
         int(found[1]) for option in options if (found := re.search(r"=(500..)$", option))
     ] == ports
+
+
+def test_what_shuts_it_is_for_its_owner_only_and_new_at_each_start(tmp_path: Path) -> None:
+    seaweedfs.shut(tmp_path)
+    settings = tmp_path / ".seaweedfs"
+    first = {file.name: file.read_bytes() for file in settings.iterdir()}
+
+    seaweedfs.shut(tmp_path)
+
+    assert set(first) == {"certificate.pem", "key.pem", "security.toml"}
+    for name, content in first.items():
+        assert (settings / name).read_bytes() != content
+    for secret in ("key.pem", "security.toml"):
+        assert stat.S_IMODE((settings / secret).stat().st_mode) == 0o600
 
 
 def test_free_ports_are_free_and_different() -> None:

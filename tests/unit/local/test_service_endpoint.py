@@ -82,6 +82,8 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
     for name, capacity in {
         "one": {"InstanceType": "ml.m5.large", "InitialInstanceCount": 2},
         "two": {"InstanceType": "ml.m5.large", "InitialInstanceCount": 1},
+        "twenty": {"InstanceType": "ml.m5.large", "InitialInstanceCount": 20},
+        "many": {"InstanceType": "ml.m5.large", "InitialInstanceCount": 2_147_483_647},
         "serverless": {"ServerlessConfig": {"MemorySizeInMB": 2048, "MaxConcurrency": 5}},
     }.items():
         variant = {"VariantName": "AllTraffic", "ModelName": "ner"} | capacity
@@ -104,6 +106,20 @@ async def test_a_new_endpoint_is_creating_and_the_controller_knows(world: World)
     assert described["EndpointConfigName"] == "one"
     assert "ProductionVariants" not in described
     assert described["PendingDeploymentSummary"]["EndpointConfigName"] == "one"
+
+
+async def test_more_instances_than_a_machine_can_hold_are_refused(world: World) -> None:
+    with pytest.raises(Fault) as caught:
+        await world.create(config="many")
+    assert world.store.find(NER) is None
+    await world.create(config="twenty")
+
+    assert caught.value.code == "ResourceLimitExceeded"
+    assert caught.value.message == (
+        "The account-level service limit 'ml.m5.large for endpoint usage' is 20 Instances, with"
+        " current utilization of 0 Instances and a request delta of 2147483647 Instances. Please"
+        " contact AWS support to request an increase for this limit."
+    )
 
 
 async def test_what_runs_is_described(world: World) -> None:

@@ -112,6 +112,8 @@ async def test_what_cannot_be(service: EndpointConfigService, variant: dict[str,
         create(DataCaptureConfig={"DestinationS3Uri": "s3://bucket/capture"}),
         create({"VariantName": "AllTraffic", "InstanceType": "ml.m5.large"}),
         create({**INSTANCE, "ManagedInstanceScaling": {"Status": "ENABLED"}}),
+        create(EnableNetworkIsolation=True),
+        create(VpcConfig={"SecurityGroupIds": ["sg-1"], "Subnets": ["subnet-1"]}),
     ],
 )
 async def test_what_is_not_built_says_so(

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import resource
 from typing import TYPE_CHECKING
 
 import pytest
@@ -137,7 +139,9 @@ async def test_a_page_holds_a_mebibyte(service: LogService, logs: LogStore) -> N
     assert len(from_head) == len(from_tail) == 5
 
 
-@pytest.mark.parametrize("token", ["x", "f/x", "g/1", "f/", "f/²"])
+@pytest.mark.parametrize(
+    "token", ["x", "f/x", "g/1", "f/", "f/²", f"f/{'9' * 30}", f"f/{'9' * 5000}"]
+)
 async def test_a_token_of_somebody_s_own_making(service: LogService, token: str) -> None:
     with pytest.raises(Fault) as caught:
         await get(service, nextToken=token)
@@ -183,6 +187,65 @@ async def test_filtering_by_pattern_stream_and_page(service: LogService) -> None
     )
     assert [*first, *second] == [f"line {number}" for number in range(1, 6)]
     assert "nextToken" not in page
+
+
+async def every_page(service: LogService, **params: Value) -> list[list[str]]:
+    pages: list[list[str]] = []
+    more: dict[str, Value] = {}
+    while len(pages) < 50:
+        found, page = await filtered(service, **params | more)
+        pages.append(found)
+        if "nextToken" not in page:
+            break
+        more = {"nextToken": page["nextToken"]}
+    return pages
+
+
+async def test_a_filtered_page_holds_a_mebibyte(service: LogService, logs: LogStore) -> None:
+    for number in range(4):
+        text = f"{number}" * 200_000
+        logs.append(GROUP, f"big/{number}", [text.encode()] * 3, now_ms=100 - number)
+
+    pages = await every_page(service, logStreamNamePrefix="big/")
+
+    assert [len(page) for page in pages] == [5, 5, 2]
+    assert [text[0] for page in pages for text in page] == [*"333222111000"]
+
+
+async def test_pages_of_many_streams_join_without_gap_or_overlap(
+    service: LogService, logs: LogStore
+) -> None:
+    for number in range(30):
+        time_ms = 7 * number % 10 + 1  # one stream's times go back and forth: a clock was set
+        logs.append(GROUP, f"many/{number % 4}", [f"{number}".encode()], now_ms=time_ms)
+
+    pages = await every_page(service, logStreamNamePrefix="many/", limit=4)
+
+    found = [text for page in pages for text in page]
+    assert sorted(found, key=int) == [str(number) for number in range(30)]
+    assert {len(page) for page in pages[:-1]} == {4}
+
+
+async def test_one_file_is_open_at_a_time(service: LogService, logs: LogStore) -> None:
+    for number in range(60):
+        logs.append(GROUP, f"many/{number:02}", [f"{number}".encode()], now_ms=1)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    in_use = len(os.listdir("/dev/fd"))  # noqa: PTH208  names are enough
+    resource.setrlimit(resource.RLIMIT_NOFILE, (in_use + 20, hard))
+    try:
+        found, _ = await filtered(service, logStreamNamePrefix="many/")
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+    assert len(found) == 60
+
+
+@pytest.mark.parametrize("token", ["", "x", "1", "1/", "1/x/stream", f"{'9' * 30}/1/stream"])
+async def test_a_filter_token_of_somebody_s_own_making(service: LogService, token: str) -> None:
+    with pytest.raises(Fault) as caught:
+        await filtered(service, nextToken=token)
+
+    assert caught.value.code == "InvalidParameterException"
 
 
 @pytest.mark.parametrize(

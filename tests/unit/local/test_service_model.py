@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import base64
 from typing import TYPE_CHECKING
 
 import pytest
@@ -120,6 +121,23 @@ async def test_an_artifact_that_is_not_there(service: ModelService, url: str) ->
     )
 
 
+async def test_while_the_object_store_is_away_nobody_is_blamed(
+    store: Store, clock: FakeClock
+) -> None:
+    objects = FakeObjects(**{"model.tar.gz": b""})
+    objects.outages = 1
+
+    fault = await refused(ModelService(store, objects=objects, clock=clock), **create())
+
+    assert (fault.code, fault.status) == ("ServiceUnavailable", 503)
+
+
+async def test_an_image_of_ecr_by_tag_and_digest(service: ModelService) -> None:
+    image = f"{IMAGE}@sha256:{'0' * 64}"
+
+    await service.create(call("CreateModel", **create(PrimaryContainer={"Image": image})))
+
+
 @pytest.mark.parametrize(
     "image", ["portside-runtime", "docker.io/library/python:3.11", "ghcr.io/me/model@sha256:1"]
 )
@@ -155,6 +173,8 @@ PREFIX = {"S3Uri": "s3://bucket/p/", "S3DataType": "S3Prefix", "CompressionType"
         create(PrimaryContainer={"Image": IMAGE, "Mode": "MultiModel"}),
         create(PrimaryContainer={"Image": IMAGE, "ModelDataSource": {"S3DataSource": PREFIX}}),
         create(PrimaryContainer={"ModelPackageName": "package"}),
+        create(EnableNetworkIsolation=True),
+        create(VpcConfig={"SecurityGroupIds": ["sg-1"], "Subnets": ["subnet-1"]}),
     ],
 )
 async def test_what_is_not_built_says_so(service: ModelService, params: dict[str, Value]) -> None:
@@ -204,15 +224,30 @@ async def test_pages_join_without_gap_or_overlap(
     assert found == sorted("abcde", reverse=order == "Descending")
 
 
+def token_of(content: str) -> str:
+    return base64.urlsafe_b64encode(content.encode()).decode()
+
+
 @pytest.mark.parametrize(
-    "token", ["", "x", "bnVsbA==", "WzFd", "WyJOYW1lIiwgdHJ1ZSwgImEiLCAiYSJd", "é", "a" * 8192]
+    "token",
+    [
+        "x",
+        "é",
+        "a" * 8192,
+        token_of("null"),
+        token_of("[1]"),
+        token_of("[" * 6000),
+        token_of('["Name", true, "a", "a"]'),
+        token_of('["CreationTime", true, "a", "a"]'),
+        token_of(f'["CreationTime", true, {10**30}, "a"]'),
+        token_of(f'["CreationTime", true, -{10**30}, "a"]'),
+        token_of(r'["CreationTime", true, 1, "\ud800"]'),
+    ],
 )
 async def test_a_token_of_somebody_s_own_making(
     service: ModelService, clock: FakeClock, token: str
 ) -> None:
     await made(service, clock, "a")
-    if not token:
-        return  # an empty token is no token
 
     with pytest.raises(Fault) as caught:
         await listed(service, NextToken=token)

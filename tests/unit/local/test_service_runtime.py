@@ -131,6 +131,20 @@ async def test_body_and_headers_go_both_ways(world: World) -> None:
     }
 
 
+@pytest.mark.parametrize("value", ["café €", "\udce9", "a\nb"])
+async def test_a_header_that_http_cannot_carry_is_left_out(
+    world: World, value: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    headers = {"Content-Type": "text/csv", "X-Amzn-SageMaker-Custom-Attributes": value}
+    world.client.answer = Answer(status=200, headers=headers, body=b"ok")
+
+    output = await world.invoke()
+
+    assert output["ContentType"] == "text/csv"
+    assert "CustomAttributes" not in output
+    assert "left out X-Amzn-SageMaker-Custom-Attributes" in caplog.text
+
+
 async def test_what_the_caller_did_not_say_is_not_made_up(world: World) -> None:
     await world.invoke()
 

@@ -6,7 +6,7 @@ Each violation is one clause; the fault counts them and strings them together:
     constraint: Member must satisfy regular expression pattern: [a-zA-Z0-9](-*[a-zA-Z0-9])*
 
 Lengths of blobs are left alone: of the one blob that is served, InvokeEndpoint's body,
-AWS's own sources give different limits, so the gateway has it as a setting.
+AWS's own sources give different limits, and the runtime service knows which one holds.
 """
 
 from __future__ import annotations

@@ -15,6 +15,7 @@ from portside.local.refusal import (
     in_progress,
     invalid,
     not_found,
+    over_limit,
     refuse_unbuilt,
 )
 from portside.local.resource import Kind, Resource, arn_of
@@ -30,6 +31,9 @@ _UNBUILT_UPDATE: Final = (
     "RetainAllVariantProperties",
     "RetainDeploymentConfig",
 )
+
+MAX_INSTANCES: Final = 20
+"""Of one endpoint, and ours: each is a process of this machine with the model in memory."""
 
 
 class Reconciler(Protocol):
@@ -152,6 +156,7 @@ class EndpointService:
         """What the request's EndpointConfig and its Model say now."""
         config = self._named(call, Kind.ENDPOINT_CONFIG, call.params["EndpointConfigName"])
         (variant,) = config.members["ProductionVariants"]
+        _check_count(variant)
         model = self._named(call, Kind.MODEL, variant["ModelName"])
         container = model.members["PrimaryContainer"]
         return Deployment(
@@ -176,6 +181,13 @@ class EndpointService:
         if resource is None:
             raise not_found(kind, arn)
         return resource
+
+
+def _check_count(variant: dict[str, Any]) -> None:
+    count = variant.get("InitialInstanceCount", 1)
+    if count > MAX_INSTANCES:
+        what = f"{variant['InstanceType']} for endpoint usage"
+        raise over_limit(what, limit=MAX_INSTANCES, current=0, asked=count)
 
 
 def _arn(call: Call, kind: Kind, name: str) -> str:

@@ -21,22 +21,18 @@ if TYPE_CHECKING:
     from portside.local.protocol.call import Call
     from portside.local.store import Store
 
-_MEMBERS: Final = (
-    "ProductionVariants",
-    "KmsKeyId",
-    "ExecutionRoleArn",
-    "VpcConfig",
-    "EnableNetworkIsolation",
-)
+_MEMBERS: Final = ("ProductionVariants", "KmsKeyId", "ExecutionRoleArn")
 """What CreateEndpointConfig is told and DescribeEndpointConfig tells again."""
 
 _UNBUILT: Final = (
     "AsyncInferenceConfig",
     "CrossRegionTrafficConfig",
     "DataCaptureConfig",
+    "EnableNetworkIsolation",
     "ExplainerConfig",
     "MetricsConfig",
     "ShadowProductionVariants",
+    "VpcConfig",
 )
 
 _UNBUILT_VARIANT: Final = (

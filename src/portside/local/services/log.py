@@ -1,8 +1,8 @@
 """CloudWatch Logs, reading only: what the instances of endpoints printed.
 
-Times are milliseconds. Page tokens are positions; `f/` reads on, `b/` reads
-back, and the end of a stream answers the token that it was asked with, which is
-how clients notice it (API GetLogEvents).
+Times are milliseconds. Of one stream a token `f/…` reads on and `b/…` reads back, and
+the end answers the token that it was asked with, which is how clients notice it
+(API GetLogEvents); the last page of everything else has none.
 """
 
 from __future__ import annotations
@@ -10,11 +10,23 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from heapq import merge
-from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 from zlib import crc32
 
 from portside.local.log_filter import parse_pattern
+from portside.local.log_page import (
+    MAX_EVENTS,
+    TOKEN_DIGITS,
+    Place,
+    first_fitting,
+    fitting,
+    invalid,
+    last_fitting,
+    place_token,
+    read_offset,
+    read_place,
+    read_stream_token,
+)
 from portside.local.protocol.fault import Fault
 from portside.local.resource import partition_of
 
@@ -24,13 +36,8 @@ if TYPE_CHECKING:
     from portside.local.log_store import Event, LogStore
     from portside.local.protocol.call import Call
 
-MAX_EVENTS: Final = 10_000
-MAX_PAGE_BYTES: Final = 1024 * 1024
-"""Of one answer, each event counted with 26 bytes more. API GetLogEvents, FilterLogEvents."""
-
 _T = TypeVar("_T")
 
-_EVENT_OVERHEAD_BYTES: Final = 26
 _DEFAULT_DESCRIBE_LIMIT: Final = 50
 
 
@@ -110,22 +117,22 @@ class LogService:
         if not self._logs.has_stream(group, stream):
             raise _missing("log stream")
         limit = params.get("limit", MAX_EVENTS)
-        direction, position = _read_token(params.get("nextToken"))
+        direction, position = read_stream_token(params.get("nextToken"))
         forward = direction == "f" or (direction is None and params.get("startFromHead", False))
         if forward:
             start = position or 0
-            events = list(_fitting(self._timely(group, stream, params, start=start), limit))
+            events = list(fitting(self._timely(group, stream, params, start=start), limit))
         else:
             before = _until(self._timely(group, stream, params), position)
-            events = _last_fitting(before, limit)
+            events = last_fitting(before, limit)
             start = position if position is not None else self._end(group, stream)
         return {
             "events": [
                 {"timestamp": each.time_ms, "ingestionTime": each.time_ms, "message": each.message}
                 for each in events
             ],
-            "nextForwardToken": f"f/{events[-1].end if events else start:056d}",
-            "nextBackwardToken": f"b/{events[0].start if events else start:056d}",
+            "nextForwardToken": f"f/{events[-1].end if events else start:0{TOKEN_DIGITS}d}",
+            "nextBackwardToken": f"b/{events[0].start if events else start:0{TOKEN_DIGITS}d}",
         }
 
     def _filter_events(self, call: Call) -> dict[str, Any]:
@@ -138,25 +145,34 @@ class LogService:
             for stream in self._logs.streams(group)
             if stream.name.startswith(prefix) and (wanted is None or stream.name in wanted)
         ]
-        found = merge(
-            *(self._named(group, name, params) for name in names), key=lambda each: each[0]
-        )
-        matching = ((name, event) for _, name, event in found if matches(event.message))
-        skipped = _offset(params.get("nextToken"))
+        after = read_place(params.get("nextToken"))
         limit = params.get("limit", MAX_EVENTS)
-        page = list(islice(matching, skipped, skipped + limit + 1))
-        more = {"nextToken": str(skipped + limit)} if len(page) > limit else {}
+        page: list[tuple[Place, Event]] = []
+        is_cut = False
+        # One stream after the other, so that one file is open, however many there are. What
+        # an earlier stream had beyond the page stays beyond it whatever a later one adds.
+        for name in names:
+            matching = (
+                (place, event)
+                for place, event in self._placed(group, name, params)
+                if place > after and matches(event.message)
+            )
+            both = merge(page, matching, key=lambda each: each[0])
+            page, was_cut = first_fitting(both, limit)
+            is_cut = is_cut or was_cut
         return {
-            "events": [_filtered_event(name, event) for name, event in page[:limit]],
+            "events": [_filtered_event(place.stream, event) for place, event in page],
             "searchedLogStreams": [],
-            **more,
+            **({"nextToken": place_token(page[-1][0])} if is_cut else {}),
         }
 
-    def _named(
+    def _placed(
         self, group: str, stream: str, params: dict[str, Any]
-    ) -> Iterator[tuple[int, str, Event]]:
+    ) -> Iterator[tuple[Place, Event]]:
+        latest_ms = 0
         for event in self._timely(group, stream, params):
-            yield event.time_ms, stream, event
+            latest_ms = max(latest_ms, event.time_ms)
+            yield Place(latest_ms, stream, event.start), event
 
     def _timely(
         self, group: str, stream: str, params: dict[str, Any], *, start: int = 0
@@ -175,7 +191,7 @@ class LogService:
         name: str = call.params.get("logGroupName", "")
         identifier: str = call.params.get("logGroupIdentifier", "")
         if bool(name) == bool(identifier):
-            raise _invalid("Exactly one of logGroupName and logGroupIdentifier must be given.")
+            raise invalid("Exactly one of logGroupName and logGroupIdentifier must be given.")
         group = name or identifier.partition(":log-group:")[2].removesuffix(":*") or identifier
         if not self._logs.has_group(group):
             raise _missing("log group")
@@ -186,55 +202,15 @@ def _group_arn(call: Call, group: str) -> str:
     return f"arn:{partition_of(call.region)}:logs:{call.region}:{call.account}:log-group:{group}"
 
 
-def _invalid(message: str) -> Fault:
-    return Fault("InvalidParameterException", message)
-
-
 def _missing(what: str) -> Fault:
     """The words of CloudWatch Logs."""
     return Fault("ResourceNotFoundException", f"The specified {what} does not exist.")
 
 
 def _page(items: list[_T], params: dict[str, Any]) -> tuple[list[_T], dict[str, str]]:
-    start = _offset(params.get("nextToken"))
+    start = read_offset(params.get("nextToken"))
     end = start + params.get("limit", _DEFAULT_DESCRIBE_LIMIT)
     return items[start:end], {"nextToken": str(end)} if end < len(items) else {}
-
-
-def _offset(token: str | None) -> int:
-    if token is None:
-        return 0
-    if not (token.isascii() and token.isdigit() and len(token) < 16):
-        raise _invalid("The specified nextToken is invalid.")
-    return int(token)
-
-
-def _read_token(token: str | None) -> tuple[str | None, int | None]:
-    """The direction and the position of a GetLogEvents token."""
-    if token is None:
-        return None, None
-    direction, _, position = token.partition("/")
-    if direction not in {"f", "b"} or not (position.isascii() and position.isdigit()):
-        raise _invalid("The specified nextToken is invalid.")
-    return direction, int(position)
-
-
-def _size(event: Event) -> int:
-    return len(event.message.encode()) + _EVENT_OVERHEAD_BYTES
-
-
-def _fitting(events: Iterable[Event], limit: int) -> Iterator[Event]:
-    total = 0
-    for event in islice(events, limit):
-        total += _size(event)
-        if total > MAX_PAGE_BYTES:
-            return
-        yield event
-
-
-def _last_fitting(events: Iterable[Event], limit: int) -> list[Event]:
-    newest_first = reversed(deque(events, maxlen=limit))
-    return list(_fitting(newest_first, limit))[::-1]
 
 
 def _until(events: Iterable[Event], position: int | None) -> Iterator[Event]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from portside.local.artifact_cache import bucket_and_key
+from portside.local.artifact_cache import ObjectStoreUnavailableError, bucket_and_key
 from portside.local.clock import moment
 from portside.local.listing import list_resources
 from portside.local.refusal import (
@@ -13,9 +13,10 @@ from portside.local.refusal import (
     not_built,
     not_found,
     refuse_unbuilt,
+    unavailable,
 )
 from portside.local.resource import Kind, Resource, arn_of
-from portside.local.runtime_image import ECR_IMAGE
+from portside.local.runtime_image import is_ecr
 
 if TYPE_CHECKING:
     from portside.local.artifact_cache import Objects
@@ -24,13 +25,10 @@ if TYPE_CHECKING:
     from portside.local.protocol.fault import Fault
     from portside.local.store import Store
 
-_MEMBERS: Final = (
-    "PrimaryContainer",
-    "ExecutionRoleArn",
-    "VpcConfig",
-    "EnableNetworkIsolation",
-)
+_MEMBERS: Final = ("PrimaryContainer", "ExecutionRoleArn")
 """What CreateModel is told and DescribeModel tells again."""
+
+_UNBUILT: Final = ("EnableNetworkIsolation", "InferenceExecutionConfig", "VpcConfig")
 
 _UNBUILT_CONTAINER: Final = (
     "ImageConfig",
@@ -117,7 +115,13 @@ class ModelService:
         if url is None:
             return
         bucket, key = bucket_and_key(url)
-        if not url.startswith("s3://") or not key or not await self._objects.exists(bucket, key):
+        try:
+            is_there = (
+                url.startswith("s3://") and bool(key) and await self._objects.exists(bucket, key)
+            )
+        except ObjectStoreUnavailableError as error:
+            raise unavailable("The object store is not running. Try again in a moment.") from error
+        if not is_there:
             raise _no_access(url, role=call.params.get("ExecutionRoleArn"), region=call.region)
 
 
@@ -129,7 +133,7 @@ def _container(params: dict[str, Any]) -> dict[str, Any]:
     if len(containers) > 1:
         raise not_built("An inference pipeline (more than one container)")
     container: dict[str, Any] = {**(containers[0] if containers else params["PrimaryContainer"])}
-    refuse_unbuilt(params, ["InferenceExecutionConfig"], of="CreateModel")
+    refuse_unbuilt(params, _UNBUILT, of="CreateModel")
     refuse_unbuilt(container, _UNBUILT_CONTAINER, of="a container")
     if container.get("Mode", "SingleModel") != "SingleModel":
         raise not_built("A multi-model endpoint (Mode MultiModel)")
@@ -151,7 +155,7 @@ def _check_image(image: str | None) -> None:
     """The words for an image that is not of ECR were seen on AWS."""
     if image is None:
         raise invalid("A container must name its Image.")
-    if ECR_IMAGE.fullmatch(image) is None:
+    if not is_ecr(image):
         raise invalid(
             f'Using non-ECR image "{image}" without Vpc repository access mode is not supported.'
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from portside.contract import (
@@ -17,7 +18,7 @@ from portside.local.deployment import Endpoint
 from portside.local.fleet import NoInstanceError
 from portside.local.instance_client import ConnectionLostError, InvocationTimeoutError
 from portside.local.protocol.fault import Fault
-from portside.local.refusal import refuse_unbuilt
+from portside.local.refusal import refuse_unbuilt, unavailable
 from portside.local.resource import Kind, arn_of, partition_of
 
 if TYPE_CHECKING:
@@ -38,10 +39,16 @@ _FORWARDED: Final = {
 }
 """What reaches the container; every other header is stripped. DG your-algorithms-inference-code."""
 
+_RETURNED: Final = {"ContentType": "Content-Type", "CustomAttributes": HEADER_CUSTOM_ATTRIBUTES}
+"""What reaches the caller."""
+
 _UNBUILT: Final = ("EnableExplanations", "PrefixAwareId", "SessionId", "TargetContainerHostname")
 
 _MAX_MESSAGE: Final = 2048
 """BC ModelError.Message and OriginalMessage."""
+
+
+_log = logging.getLogger(__name__)
 
 
 class Fleets(Protocol):
@@ -93,14 +100,11 @@ class RuntimeService:
         answer = await self._answer(call, endpoint, limit=limit)
         if answer.body is None or not 200 <= answer.status < 300:
             raise _model_error(endpoint, status=answer.status, body=answer.body)
-        output = {"Body": answer.body, "InvokedProductionVariant": variant.name}
-        for member, header in (
-            ("ContentType", "Content-Type"),
-            ("CustomAttributes", HEADER_CUSTOM_ATTRIBUTES),
-        ):
-            if header in answer.headers:
-                output[member] = answer.headers[header]
-        return output
+        return {
+            "Body": answer.body,
+            "InvokedProductionVariant": variant.name,
+            **_returned_headers(endpoint, answer),
+        }
 
     def _serving(self, call: Call) -> tuple[Endpoint, Variant]:
         """The endpoint by its exact name: unlike the control plane, the runtime minds the case."""
@@ -173,6 +177,20 @@ class RuntimeService:
             raise _connection_lost(endpoint) from error
 
 
+def _returned_headers(endpoint: Endpoint, answer: Answer) -> dict[str, str]:
+    """Without those that no header may hold: BC CustomAttributes, "visible US-ASCII"."""
+    output: dict[str, str] = {}
+    for member, header in _RETURNED.items():
+        value = answer.headers.get(header)
+        if value is None:
+            continue
+        if value.isascii() and value.isprintable():
+            output[member] = value
+        else:
+            _log.warning("endpoint %s: left out %s: %r is not ASCII", endpoint.arn, header, value)
+    return output
+
+
 def _validation_error(message: str, *, error_code: str | None = None) -> Fault:
     """The runtime's name of a bad request; the control plane's is ValidationException."""
     return Fault("ValidationError", message, fields={"ErrorCode": error_code} if error_code else {})
@@ -180,9 +198,7 @@ def _validation_error(message: str, *, error_code: str | None = None) -> Fault:
 
 def _unavailable() -> Fault:
     """No instance is up: the first comes back after a restart, or a dead one is being replaced."""
-    return Fault(
-        "ServiceUnavailable", "The service is unavailable. Try your call again.", status=503
-    )
+    return unavailable("The service is unavailable. Try your call again.")
 
 
 def _model_error(endpoint: Endpoint, *, status: int, body: bytes | None) -> Fault:
