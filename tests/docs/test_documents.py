@@ -57,3 +57,14 @@ def test_every_key_is_documented() -> None:
     ]
 
     assert [path for path in paths if f"`{path}" not in reference and path not in TABLES] == []
+
+
+def test_the_readmes_figures_are_those_of_the_last_benchmark() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    report = (ROOT / "docs" / "benchmarks" / "serving.md").read_text(encoding="utf-8")
+    figures = [
+        line for line in readme.splitlines() if re.search(r"\((s|ms|MB|requests/s)\) +\|", line)
+    ]
+
+    assert len(figures) == 4
+    assert [line for line in figures if line not in report] == []
