@@ -62,19 +62,6 @@ class Portside:
         return self("local", "env", "--json").json
 
 
-@pytest.fixture(scope="session")
-def model_folder() -> Path:
-    """The trained model of `examples/ner`."""
-    folder = ROOT / ".portside" / "models" / "rampart"
-    script = ROOT / "examples" / "ner" / "fetch_model.py"
-    done = subprocess.run(
-        [sys.executable, str(script), str(folder)], capture_output=True, text=True, check=False
-    )
-    if done.returncode != 0:
-        pytest.skip(f"the trained model cannot be fetched: {done.stderr.strip()}")
-    return folder
-
-
 @pytest.fixture
 def portside(tmp_path: Path) -> Iterator[Portside]:
     """The command line with a data folder and a port of its own; stopped at the end."""
@@ -91,12 +78,12 @@ def portside(tmp_path: Path) -> Iterator[Portside]:
 
 
 @pytest.fixture
-def ner(tmp_path: Path, model_folder: Path) -> Path:
+def ner(tmp_path: Path, rampart_model: Path) -> Path:
     """A copy of the example with its model, to deploy and to change."""
     project = tmp_path / "ner"
     (project / "model").mkdir(parents=True)
     shutil.copy(ROOT / "examples" / "ner" / "portside.toml", project)
-    for file in model_folder.iterdir():
+    for file in rampart_model.iterdir():
         shutil.copy(file, project / "model")
     return project
 

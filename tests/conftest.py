@@ -1,4 +1,4 @@
-"""What integration tests share: the trained model, fetched once per checkout."""
+"""What all tests may share: the trained model, fetched once per checkout."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture(scope="session")
