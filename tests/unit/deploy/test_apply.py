@@ -104,7 +104,7 @@ def test_a_role_that_never_comes_is_given_up() -> None:
 def test_another_refusal_is_final_and_says_what_was_tried() -> None:
     sagemaker = FakeSageMaker(refusals=["no such image"])
 
-    with pytest.raises(DeployError, match="cannot create the Model `ner-1`: .*no such image"):
+    with pytest.raises(DeployError, match=r"cannot create the Model `ner-1`: .*no such image"):
         apply(sagemaker, Verb.CREATE, MODEL)
 
     assert sagemaker.calls == ["create_model"]
