@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 import socket
@@ -74,6 +75,15 @@ def test_a_port_in_use(portside: Portside, tmp_path: Path) -> None:
 
     assert_explained(done, str(port), "--port", code=1)
     assert portside("local", "status", "--json").json == {"running": False}
+
+
+def test_a_port_that_is_none(portside: Portside, tmp_path: Path) -> None:
+    project = write(tmp_path / "p", inference__py="")
+    wrong = dataclasses.replace(
+        portside, environment=portside.environment | {"PORTSIDE_LOCAL_PORT": "many"}
+    )
+
+    assert_explained(wrong.run("plan", project), "`many`", "PORTSIDE_LOCAL_PORT", code=2)
 
 
 def test_an_endpoint_that_does_not_exist(portside: Portside) -> None:

@@ -61,14 +61,13 @@ class Session:
 
     def __init__(self, address: Address) -> None:
         self._address = address
-        with explained("session", "configure"):
+        try:
             self._boto = _session(address)
+        except botocore_errors.BotoCoreError as error:
+            raise _unconfigured(f"cannot read the AWS configuration: {error}") from error
         if self._boto.region_name is None:
-            raise RemoteError(
+            raise _unconfigured(
                 "cannot choose an AWS region: none is configured",
-                service="session",
-                operation="configure",
-                code="NoRegion",
                 hint="run `export AWS_REGION=us-east-1`, or `aws configure set region us-east-1`",
             )
         at_home = _NO_PROXY if address.endpoint_url else Config()
@@ -145,6 +144,12 @@ def _session(address: Address) -> boto3.session.Session:
     )
 
 
+def _unconfigured(message: str, *, hint: str = "look at `aws configure list`") -> RemoteError:
+    return RemoteError(
+        message.rstrip("."), service="session", operation="configure", code="Config", hint=hint
+    )
+
+
 @contextmanager
 def explained(service: str, operation: str) -> Iterator[None]:
     """Turn what botocore raises inside into a `RemoteError` with the next step."""
@@ -177,7 +182,6 @@ def explained(service: str, operation: str) -> Iterator[None]:
             code="Unreachable",
             hint="check the network; for the local AWS run `portside local status`",
         ) from error
-
     except (botocore_errors.BotoCoreError, Boto3Error) as error:
         raise RemoteError(
             f"cannot call `{service}:{operation}`: {str(error).rstrip('.')}",
@@ -201,6 +205,7 @@ _HINTS = {
     "InvalidSignatureException": _KEYS,
     "SignatureDoesNotMatch": _KEYS,
     "UnrecognizedClientException": _KEYS,
+    "InternalFailure": "try again; the local AWS says more in the `gateway.log` of its data folder",
     "ServiceUnavailable": "try again in a moment: an instance is being started",
     "ResourceLimitExceeded": "ask for more in Service Quotas, or choose another instance type",
 }

@@ -14,10 +14,10 @@ TIMEOUT_S = 60
 
 def post(session: Session, url: str) -> None:
     """Send an empty POST, signed as one to SageMaker is; anything but 200 is an error."""
-    credentials, path = session.credentials(), "/" + url.partition("://")[2].partition("/")[2]
+    path = "/" + url.partition("://")[2].partition("/")[2]
     request = AWSRequest(method="POST", url=url, data=b"")
-    SigV4Auth(credentials, "sagemaker", session.region).add_auth(request)
     with explained("sagemaker", path):
+        SigV4Auth(session.credentials(), "sagemaker", session.region).add_auth(request)
         answer = URLLib3Session(timeout=TIMEOUT_S).send(request.prepare())
     if answer.status_code != 200:
         raise RemoteError(
@@ -25,4 +25,5 @@ def post(session: Session, url: str) -> None:
             service="sagemaker",
             operation=path,
             code=str(answer.status_code),
+            hint="look into `gateway.log` in the data folder of the local AWS",
         )

@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 
 from portside import config
-from portside.cli import deploy, destroy, local_process, logs, output, package, plan, target
+from portside.cli import deploy, local_process, logs, output, package, plan, target
 from portside.client.entity import marked
 from portside.client.invoke import invoke
 from portside.deploy.observe import observe_owned
@@ -65,10 +65,11 @@ def command() -> None:
 
     output.title("5. The logs")
     logs.show_tail(session, project.name, count=2)
-    output.note(f"  all of it: `portside logs {project.name}`, kept in {_logs_folder()}")
+    kept = local_process.default_folder() / "logs"
+    output.note(f"  all of it: `portside logs {project.name}`, kept in {kept}")
 
     output.title("6. Everything removed")
-    destroy.remove(session, plan_removal(observe_owned(session, project.name)))
+    deploy.carry_out(session, plan_removal(observe_owned(session, project.name)))
     if not was_running:
         local_process.stop()
     _say_what_next(folder)
@@ -78,10 +79,6 @@ def _renamed(project: config.Project) -> config.Project:
     """The example under a name of its own: the user may have deployed it under its usual one."""
     (endpoint,) = project.endpoints
     return replace(project, name=NAME, endpoints=(replace(endpoint, name=NAME),))
-
-
-def _logs_folder() -> Path:
-    return local_process.default_folder() / "logs"
 
 
 def _say_what_next(folder: Path) -> None:

@@ -7,10 +7,9 @@ from pathlib import Path
 import click
 
 from portside import config
-from portside.aws.session import Session
 from portside.cli import deploy, output, plan, target
 from portside.deploy.observe import observe_owned
-from portside.deploy.plan import Step, plan_removal
+from portside.deploy.plan import plan_removal
 from portside.deploy.resources import bucket_name
 
 
@@ -35,7 +34,7 @@ def command(folder: Path, where: str, yes: bool, as_json: bool) -> None:
     if steps and where == target.AWS and not yes:
         plan.show(steps, project.name, session)
         output.confirm("Remove all of this?")
-    remove(session, steps)
+    deploy.carry_out(session, steps)
     if as_json:
         output.as_json([plan.described(step) for step in steps])
         return
@@ -44,8 +43,3 @@ def command(folder: Path, where: str, yes: bool, as_json: bool) -> None:
         return
     output.data(f"{project.name}: removed {len(steps)} resources")
     output.note(f"  left: bucket {bucket_name(account=session.account, region=session.region)}")
-
-
-def remove(session: Session, steps: tuple[Step, ...]) -> None:
-    """Carry out a removal."""
-    deploy.carry_out(session, steps)

@@ -17,6 +17,7 @@ from portside.aws.session import Session
 from portside.cli import local_process, output
 from portside.errors import UsageError
 from portside.image.reference import runtime_image
+from portside.local import DEFAULT_PORT
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -56,9 +57,9 @@ def command() -> None:
 @_data_option
 @click.option(
     "--port",
-    type=click.IntRange(0, 65535),
+    type=click.IntRange(0, local_process.HIGHEST_PORT),
     envvar=local_process.ENV_PORT,
-    help=f"Port on 127.0.0.1; 0 takes a free one.  [default: {local_process.DEFAULT_PORT}]",
+    help=f"Port on 127.0.0.1; 0 takes a free one.  [default: {DEFAULT_PORT}]",
 )
 @click.option("--account", callback=_twelve_digits, help="Twelve digits.  [default: 000000000000]")
 @click.option("--region", help="[default: us-east-1]")

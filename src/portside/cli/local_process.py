@@ -18,12 +18,14 @@ from pathlib import Path
 
 from portside.aws.session import Address
 from portside.cli import output
-from portside.errors import MissingToolError, PortsideError
+from portside.errors import MissingToolError, PortsideError, UsageError
+from portside.local import DEFAULT_PORT
 from portside.local.data_folder import DataFolder, Running, find_running, read_keys
 
-DEFAULT_PORT = 4566
 ENV_DATA = "PORTSIDE_LOCAL_DATA"
 ENV_PORT = "PORTSIDE_LOCAL_PORT"
+
+HIGHEST_PORT = 65535
 
 START_TIMEOUT_S = 60.0
 """Far above the second or two that it takes; a disk that is busy may take longer."""
@@ -95,10 +97,9 @@ def ensure_running() -> Found:
     found = find()
     if found is not None:
         return found
-    named = os.environ.get(ENV_PORT)
-    port = int(named) if named and named.isdecimal() else DEFAULT_PORT
-    if not named and _is_taken(port):
-        output.note(f"port {port} is in use by another program; choosing a free one")
+    port = _named_port()
+    if port is None and _is_taken(DEFAULT_PORT):
+        output.note(f"port {DEFAULT_PORT} is in use by another program; choosing a free one")
         port = 0
     return start(Choice(port=port))
 
@@ -146,7 +147,7 @@ def _start(choice: Choice, data: DataFolder) -> Found:
     ):
         argv += [name, str(value)] if value is not None else []
     errors = data.path / "start.log"
-    with errors.open("wb") as log:
+    with os.fdopen(os.open(errors, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as log:
         process = subprocess.Popen(
             argv,
             stdin=subprocess.DEVNULL,
@@ -181,6 +182,18 @@ def _reason(said: str) -> PortsideError:
         f"the local AWS ended at its start: {last}",
         hint="look into `gateway.log` in its data folder",
     )
+
+
+def _named_port() -> int | None:
+    named = os.environ.get(ENV_PORT)
+    if not named:
+        return None
+    if not named.isdecimal() or int(named) > HIGHEST_PORT:
+        raise UsageError(
+            f"cannot start the local AWS: `{named}` in `{ENV_PORT}` is not a port",
+            hint=f"run `export {ENV_PORT}={DEFAULT_PORT}`, or unset it",
+        )
+    return int(named)
 
 
 def _is_taken(port: int) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import subprocess
 import sys
@@ -33,6 +34,11 @@ def command(folder: Path, model_data: Path | None, host: str, port: int) -> None
       portside serve examples/ner
       curl http://127.0.0.1:8080/invocations --json '{"strings": ["Ada lives in London"]}'
     """
+    if importlib.util.find_spec("uvicorn") is None:
+        raise MissingToolError(
+            "cannot serve: the serving runtime is not installed",
+            hint="run `pip install 'portside[serve]'`, or in a clone `pip install -e '.[serve]'`",
+        )
     made = model_data or package.make(config.load(folder)).path
     with ExitStack() as stack:
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="portside-serve-")))
@@ -51,12 +57,9 @@ def _run(model_dir: Path, *, host: str, port: int) -> int:
         contract.ENV_BIND_HOST: host,
     }
     argv = [sys.executable, "-m", "portside.serving", contract.SERVE_ARGUMENT]
-    try:
-        with subprocess.Popen(argv, env=environment) as process:
-            while True:
-                try:
-                    return process.wait()
-                except KeyboardInterrupt:
-                    continue  # the child got it too and is finishing what is in flight
-    except FileNotFoundError as error:
-        raise MissingToolError(f"cannot start `{argv[0]}`: {error.strerror}") from error
+    with subprocess.Popen(argv, env=environment) as process:
+        while True:
+            try:
+                return process.wait()
+            except KeyboardInterrupt:
+                continue  # the child got it too and is finishing what is in flight

@@ -108,28 +108,28 @@ def _endpoint_steps(endpoint: Endpoint, now: EndpointNow | None, desired: Desire
     if now is None:
         return [_create(endpoint), _wait(endpoint, "until it is InService")]
     _check_ours(f"endpoint `{endpoint.name}`", now.tags, desired.project)
-    match now.status:
-        case "Failed" | "Deleting":
-            # SageMaker allows nothing but deletion of a Failed endpoint.
-            return [
-                _step(Verb.DELETE, endpoint, f"is {now.status}"),
-                _step(Verb.CREATE, endpoint, "is wanted anew"),
-                _wait(endpoint, "until it is InService"),
-            ]
-        case "InService" | "OutOfService" | "UpdateRollbackFailed":
-            # The last is mended by an update. Source: DescribeEndpoint, EndpointStatus.
-            before: list[Step] = []
-        case busy:
-            before = [
-                Step(verb=Verb.WAIT, kind=endpoint.kind, name=endpoint.name, reason=f"is {busy}")
-            ]
+    if now.status in {"Failed", "Deleting"}:
+        # SageMaker allows nothing but deletion of a Failed endpoint.
+        return [
+            _step(Verb.DELETE, endpoint, f"is {now.status}"),
+            _step(Verb.CREATE, endpoint, "is wanted anew"),
+            _wait(endpoint, "until it is InService"),
+        ]
     if now.config_name == endpoint.config_name:
-        return [_wait(endpoint, step.reason) for step in before]
+        return [] if now.status == "InService" else [_wait(endpoint, f"is {now.status}")]
     return [
-        *before,
+        *_calm(endpoint, now),
         _step(Verb.UPDATE, endpoint, f"runs `{now.config_name}`"),
         _wait(endpoint, "until it is InService"),
     ]
+
+
+def _calm(endpoint: Endpoint, now: EndpointNow) -> list[Step]:
+    """Wait for what is going on to end, on whatever config; an update mends what is stuck."""
+    if now.status in {"InService", "OutOfService", "UpdateRollbackFailed"}:
+        return []
+    reason = f"is {now.status}"
+    return [Step(verb=Verb.WAIT, kind=endpoint.kind, name=endpoint.name, reason=reason)]
 
 
 def _wait(endpoint: Endpoint, reason: str) -> Step:

@@ -12,3 +12,10 @@ endpoint; `server` puts it all together. `protocol` speaks AWS's wire formats, f
 botocore's service models; `sigv4` checks who calls. Nothing here knows the rest of
 Portside: clients meet it over HTTP, as they meet AWS.
 """
+
+from __future__ import annotations
+
+from typing import Final
+
+DEFAULT_PORT: Final = 4566
+"""The port that AWS emulators have in common."""

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final, NoReturn
 
 from portside.errors import PortsideError, UsageError
-from portside.local import server
+from portside.local import DEFAULT_PORT, server
 from portside.local.data_folder import DataFolder
 
 _LAST_PORT: Final = 65535
@@ -82,9 +82,7 @@ class _Parser(argparse.ArgumentParser):
 def _options() -> server.Options:
     parser = _Parser(prog="python -m portside.local", description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="the folder to keep it all in")
-    parser.add_argument(
-        "--port", type=_port, default=server.DEFAULT_PORT, help="0 takes a free one"
-    )
+    parser.add_argument("--port", type=_port, default=DEFAULT_PORT, help="0 takes a free one")
     parser.add_argument("--account", type=_account, default=server.DEFAULT_ACCOUNT)
     parser.add_argument("--region", default=server.DEFAULT_REGION)
     chosen = parser.parse_args()

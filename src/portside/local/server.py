@@ -27,7 +27,7 @@ import uvicorn
 
 from portside import __version__
 from portside.errors import PortsideError
-from portside.local import data_folder, leftover, seaweedfs, services
+from portside.local import DEFAULT_PORT, data_folder, leftover, seaweedfs, services
 from portside.local.clock import Clock, SystemClock
 from portside.local.controller import Controller
 from portside.local.data_folder import DataFolder, Keys, Running
@@ -41,8 +41,6 @@ from portside.local.store import Store
 
 HOST: Final = "127.0.0.1"
 """No other address: models run here with the rights of the user who started it."""
-DEFAULT_PORT: Final = 4566
-"""The port that AWS emulators have in common."""
 DEFAULT_ACCOUNT: Final = "000000000000"
 DEFAULT_REGION: Final = "us-east-1"
 

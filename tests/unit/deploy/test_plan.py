@@ -152,6 +152,19 @@ def test_a_busy_endpoint_is_waited_for() -> None:
     assert [step.verb for step in moved][-3:] == [Verb.WAIT, Verb.UPDATE, Verb.WAIT]
 
 
+@pytest.mark.parametrize("status", ["OutOfService", "UpdateRollbackFailed"])
+def test_a_stuck_endpoint_is_updated_at_once_and_never_called_done(status: str) -> None:
+    wish = wanted()
+    other = wanted(Endpoint(name="ner", settings=Serverless(memory_size_mb=1024)))
+
+    assert said(plan(wish, reached(wish, status))) == [("wait", "Endpoint")]
+    assert said(plan(other, reached(wish, status)))[-2:] == [
+        ("update", "Endpoint"),
+        ("wait", "Endpoint"),
+    ]
+    assert Verb.WAIT not in [step.verb for step in plan(other, reached(wish, status))][:-1]
+
+
 def test_a_role_that_drifted_is_put_right() -> None:
     wish = wanted()
     state = reached(wish)
