@@ -1,119 +1,165 @@
-"""Portside's serving beside a tutorial's Flask app: same model, same texts, same loop, one run.
+"""Portside's serving beside others, in one run on one machine.
 
-    python -m bench [--rounds N] [--seconds S] [--output DIR]
+    python -m bench [--only tasks,limit,no-op,overload] [--quick] [--output DIR]
 
-    model made (bench.checkpoint) ─▶ packaged as `portside package` does ─▶ unpacked
-    each server started once, all answers compared (bench.agreement): no speed without agreement
-    rounds: baseline, Portside, baseline, … each a fresh process (bench.round)
-    medians over the rounds ─▶ a table, `serving.json`, `serving.md` (bench.report)
+    model made (checkpoint), packaged and unpacked as fp32 and as int8 (model)
+    peers set up, each in an environment of its own (peers, venv)
+    tasks      the same model behind each server, answers compared first (task_speed)
+    limit      the bare backend offline, and the machine's matrix products (limit)
+    no-op      a handler that does nothing behind each server (no_op)
+    overload   half and twice the load that Portside can carry (overload)
+    a page, its figures as JSON, a plot (report); ratios held against their bars (bar)
 
-Only the ratios mean something on another machine, and only within one run.
+About twelve minutes, and some more the first time. Only ratios mean something
+on another machine, and only within one run.
 """
 
 from __future__ import annotations
 
 import argparse
-import shutil
+import os
+import shlex
 import sys
+import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from bench import report
-from bench.agreement import Agreement, check_agreement
-from bench.checkpoint import make_checkpoint
-from bench.round import Round, measure_round
+from bench.limit import measure_limit
+from bench.load import generator
+from bench.model import make_models
+from bench.no_op import measure_no_op
+from bench.overload import measure_overload
+from bench.page import make_page
+from bench.peers import no_op_servers, task_servers
+from bench.place import ROOT, WORK, say
+from bench.report import write_report
+from bench.result import Result, describe_machine, describe_texts, now, versions
 from bench.sentence import sentences
-from bench.server import Answer, Running, Server, predict, running
-from portside import archive, contract
-from portside.artifact.bundle import package
+from bench.task_speed import compare_answers, measure_tasks
 
-ROOT: Final = Path(__file__).parent.parent
-WORK: Final = ROOT / "build" / "bench"
-BASELINE_FOLDER: Final = ROOT / "bench" / "baseline"
-TEXTS_A_REQUEST: Final = 16
-"""While answers are compared; the measured requests carry one text each."""
+PARTS: Final = ("tasks", "limit", "no-op", "overload")
+DOCS: Final = ROOT / "docs" / "benchmarks"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Effort:
+    """How many rounds of each part, and how long each load of it is, in seconds."""
+
+    task_rounds: int
+    task_s: float
+    limit_rounds: int
+    limit_s: float
+    no_op_rounds: int
+    no_op_s: float
+    overload_s: float
+
+
+FULL: Final = Effort(
+    task_rounds=2,
+    task_s=5,
+    limit_rounds=3,
+    limit_s=4,
+    no_op_rounds=5,
+    no_op_s=1,
+    overload_s=15,
+)
+QUICK: Final = Effort(
+    task_rounds=1,
+    task_s=2,
+    limit_rounds=1,
+    limit_s=2,
+    no_op_rounds=2,
+    no_op_s=1,
+    overload_s=5,
+)
 
 
 def main() -> None:
-    """Run everything and write the report."""
+    """Run the parts, and write the report."""
     arguments = _arguments()
     WORK.mkdir(parents=True, exist_ok=True)
-    _say("making the model")
-    checkpoint = make_checkpoint(WORK)
-    servers = (_baseline(checkpoint), _portside(_packaged(checkpoint)))
+    result = _measure(arguments.only, QUICK if arguments.quick else FULL)
+    print(make_page(result))
+    is_whole = arguments.only == PARTS and not arguments.quick
+    folder = arguments.output or (DOCS if is_whole else WORK / "report")
+    write_report(result, folder)
+    say(f"wrote {folder / 'serving.md'}, serving.json and the plot")
+
+
+def _measure(parts: tuple[str, ...], effort: Effort) -> Result:
+    began = time.perf_counter()
+    load_average = os.getloadavg()[0]
     texts = sentences()
-    agreement = _compare(servers, texts)
-    rounds: dict[str, list[Round]] = {server.name: [] for server in servers}
-    for number in range(1, arguments.rounds + 1):
-        for server in servers:
-            _say(f"round {number} of {arguments.rounds}: {server.name}")
-            measured = measure_round(server, texts, logs=WORK, duration_s=arguments.seconds)
-            rounds[server.name].append(measured)
-    result = report.make(rounds, agreement=agreement, texts=texts)
-    print(report.table(result))
-    report.write(result, arguments.output)
-    _say(f"wrote {arguments.output / 'serving.md'} and serving.json")
+    models = make_models()
+    agreements = tasks = limit = no_op = overload = None
+    if "tasks" in parts:
+        servers = task_servers(models)
+        agreements = compare_answers(servers, texts, logs=WORK)
+        tasks = measure_tasks(
+            servers, texts, logs=WORK, rounds=effort.task_rounds, seconds=effort.task_s
+        )
+    if "limit" in parts:
+        limit = measure_limit(
+            models, texts, logs=WORK, rounds=effort.limit_rounds, seconds=effort.limit_s
+        )
+    if "no-op" in parts:
+        no_op = measure_no_op(
+            no_op_servers(), texts, logs=WORK, rounds=effort.no_op_rounds, seconds=effort.no_op_s
+        )
+    if "overload" in parts:
+        overload = measure_overload(models.int8, texts, logs=WORK, seconds=effort.overload_s)
+    return Result(
+        command=_command(parts, effort),
+        date=now(),
+        seconds=time.perf_counter() - began,
+        load_average=load_average,
+        generator=generator(),
+        machine=describe_machine(),
+        versions=versions(),
+        texts=describe_texts(texts),
+        rounds=effort.task_rounds,
+        agreements=agreements,
+        tasks=tasks,
+        limit=limit,
+        no_op=no_op,
+        overload=overload,
+    )
+
+
+def _command(parts: tuple[str, ...], effort: Effort) -> str:
+    if parts == PARTS and effort is FULL:
+        return "make bench"
+    return shlex.join(["python", "-m", "bench", *sys.argv[1:]])
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=3, help="of each server (default 3)")
-    parser.add_argument("--seconds", type=float, default=8.0, help="of each load (default 8)")
-    parser.add_argument("--output", type=Path, default=ROOT / "docs" / "benchmarks")
+    parser.add_argument(
+        "--only",
+        type=_parts,
+        default=PARTS,
+        metavar="PART,…",
+        help=f"of {', '.join(PARTS)} (default all)",
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="short loads: to see that it works, not how fast"
+    )
+    parser.add_argument(
+        "--output",
+        type=Path,
+        metavar="DIR",
+        help="where the report goes (default docs/benchmarks, or build/bench/report"
+        " if it is not a whole run)",
+    )
     return parser.parse_args()
 
 
-def _say(text: str) -> None:
-    print(f"bench: {text}", file=sys.stderr, flush=True)
-
-
-def _packaged(checkpoint: Path) -> Path:
-    """The model folder as an instance finds it: packaged, then unpacked."""
-    model = WORK / "model"
-    artifact = package(checkpoint, output=WORK / "model.tar.gz", progress=_say)
-    shutil.rmtree(model, ignore_errors=True)
-    archive.unpack(artifact.path, model)
-    return model
-
-
-def _baseline(checkpoint: Path) -> Server:
-    return Server(
-        name="baseline",
-        argv=(sys.executable, "-m", "gunicorn", "--bind", "127.0.0.1:{port}", "app:app"),
-        environment={contract.ENV_MODEL_DIR: str(checkpoint)},
-        folder=BASELINE_FOLDER,
-    )
-
-
-def _portside(model: Path) -> Server:
-    return Server(
-        name="portside",
-        argv=(sys.executable, "-m", "portside.serving", contract.SERVE_ARGUMENT),
-        environment={
-            contract.ENV_MODEL_DIR: str(model),
-            contract.ENV_BIND_TO_PORT: "{port}",
-            contract.ENV_BIND_HOST: "127.0.0.1",
-            "PORTSIDE_AGGREGATION_STRATEGY": "average",
-        },
-        folder=WORK,
-    )
-
-
-def _compare(servers: tuple[Server, Server], texts: list[str]) -> Agreement:
-    """Ask both for all texts; the files that both read are in the page cache after this."""
-    answers: list[list[Answer]] = []
-    for server in servers:
-        _say(f"collecting the answers of {server.name}")
-        with running(server, WORK) as started:
-            started.wait_for_ping()
-            answers.append(_answers(started, texts))
-    return check_agreement(texts, *answers)
-
-
-def _answers(started: Running, texts: list[str]) -> list[Answer]:
-    with started.connect() as connection:
-        batches = (texts[n : n + TEXTS_A_REQUEST] for n in range(0, len(texts), TEXTS_A_REQUEST))
-        return [answer for batch in batches for answer in predict(connection, batch)]
+def _parts(text: str) -> tuple[str, ...]:
+    named = text.split(",")
+    if unknown := [name for name in named if name not in PARTS]:
+        raise argparse.ArgumentTypeError(f"no part `{unknown[0]}`; there are {', '.join(PARTS)}")
+    return tuple(part for part in PARTS if part in named)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,12 @@ from typing import Any, Final
 
 from bench.server import Answer
 
-SCORE_TOLERANCE: Final = 1e-4
+FP32_TOLERANCE: Final = 1e-4
+"""Between scores: the same weights, summed up in another order."""
+
+INT8_TOLERANCE: Final = 0.15
+"""Between scores where one side has 8-bit weights: their spans and labels must be the same."""
+
 _COMPARED: Final = ("entity_group", "start", "end", "word")
 
 
@@ -22,7 +27,11 @@ class Agreement:
 
 
 def check_agreement(
-    texts: Sequence[str], expected: Sequence[Answer], answers: Sequence[Answer]
+    texts: Sequence[str],
+    expected: Sequence[Answer],
+    answers: Sequence[Answer],
+    *,
+    tolerance: float = FP32_TOLERANCE,
 ) -> Agreement:
     """Compare spans, labels and scores; ends the benchmark at the first difference."""
     if not len(texts) == len(expected) == len(answers):
@@ -34,7 +43,7 @@ def check_agreement(
         for one, other in zip(wanted, given, strict=True):
             difference = abs(one["score"] - other["score"])
             # Written so that NaN does not pass.
-            if not difference <= SCORE_TOLERANCE:
+            if not difference <= tolerance:
                 raise SystemExit(f"bench: scores differ by {difference:.2g} on {text!r}")
             largest = max(largest, difference)
     entities = sum(len(wanted) for wanted in expected)

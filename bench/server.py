@@ -34,6 +34,7 @@ class Server:
     argv: tuple[str, ...]
     environment: Mapping[str, str]
     folder: Path
+    ping_path: str = "/ping"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +48,7 @@ class Running:
     spawned_at: float
 
     def wait_for_ping(self) -> None:
-        """Return at the first `/ping` that is answered with 200."""
+        """Return at the first ping that is answered with 200."""
         while time.perf_counter() < self.spawned_at + START_TIMEOUT_S:
             if self.process.poll() is not None:
                 break
@@ -60,7 +61,7 @@ class Running:
 
     def _get_ping(self) -> int:
         with self.connect() as connection:
-            connection.request("GET", "/ping")
+            connection.request("GET", self.server.ping_path)
             return connection.getresponse().status
 
     @contextlib.contextmanager
@@ -81,14 +82,20 @@ class Running:
 
 def predict(connection: http.client.HTTPConnection, strings: list[str]) -> list[Answer]:
     """The decoded answer to one request; anything but a 200 ends the benchmark."""
-    body = json.dumps({"strings": strings})
+    answers: list[Answer] = json.loads(
+        invoke(connection, json.dumps({"strings": strings}).encode())
+    )
+    return answers
+
+
+def invoke(connection: http.client.HTTPConnection, body: bytes) -> bytes:
+    """The answer to one request; anything but a 200 ends the benchmark."""
     connection.request("POST", "/invocations", body, {"Content-Type": "application/json"})
     response = connection.getresponse()
     answer = response.read()
     if response.status != http.client.OK:
         raise SystemExit(f"bench: status {response.status} from /invocations: {answer[:500]!r}")
-    answers: list[Answer] = json.loads(answer)
-    return answers
+    return answer
 
 
 @contextlib.contextmanager

@@ -21,6 +21,22 @@ PORT: Final = 8080
 PING_PATH: Final = "/ping"
 INVOCATIONS_PATH: Final = "/invocations"
 
+EXECUTION_PARAMETERS_PATH: Final = "/execution-parameters"
+"""Asked before a batch transform job begins. DG your-algorithms-batch-code."""
+
+METRICS_PATH: Final = "/metrics"
+"""Scraped every minute where detailed observability is on. BC MetricsConfig."""
+
+MODELS_PATH: Final = "/models"
+"""Of multi-model endpoints. DG mms-container-apis."""
+
+MODELS_DIR: Final = "/opt/ml/models"
+"""Where the artifacts of a multi-model endpoint are unpacked, each in `<name>/model`.
+DG mms-container-apis."""
+
+MODELS_PAGE_SIZE: Final = 100
+"""Most models that one answer lists. awslabs/multi-model-server, ManagementRequestHandler."""
+
 MODEL_DIR: Final = "/opt/ml/model"
 """Where `model.tar.gz` is unpacked, read-only. DG your-algorithms-inference-code."""
 
@@ -46,14 +62,58 @@ ENV_PROGRAM: Final = "SAGEMAKER_PROGRAM"
 ENV_BIND_HOST: Final = "PORTSIDE_BIND_HOST"
 """The address to listen on; 0.0.0.0 unless set. The local SageMaker sets 127.0.0.1."""
 
+ENV_DEFAULT_ACCEPT: Final = "SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT"
+"""The content type of answers whose caller names none. AWS's inference toolkit reads it too."""
+
+ENV_MAX_PAYLOAD_MB: Final = "SAGEMAKER_MAX_PAYLOAD_IN_MB"
+"""Largest body in batch transform, where the job sets it. DG your-algorithms-batch-code."""
+
+ENV_MULTI_MODEL: Final = "SAGEMAKER_MULTI_MODEL"
+"""`true` where one container serves many models. DG build-multi-model-build-container."""
+
+ENV_MODELS_DIR: Final = "PORTSIDE_MODELS_DIR"
+"""The only folder that models are loaded from, where it is not `/opt/ml/models`."""
+
+ENV_MODEL_MEMORY_MB: Final = "PORTSIDE_MODEL_MEMORY_MB"
+"""What all models of a multi-model endpoint may take together; else what the machine has free."""
+
+ENV_SESSIONS: Final = "SAGEMAKER_ENABLE_STATEFUL_SESSIONS"
+"""`true` where requests may belong to sticky sessions. aws/model-hosting-container-standards."""
+
+ENV_SESSIONS_EXPIRATION: Final = "SAGEMAKER_SESSIONS_EXPIRATION"
+"""From a session's begin to its end, in seconds; 1200 unless set. Same source."""
+
+ENV_APP: Final = "PORTSIDE_APP"
+"""An ASGI or WSGI application to serve, as `module:attribute`."""
+
+ENV_TIMEOUT: Final = "PORTSIDE_TIMEOUT_S"
+"""From a request's arrival to its answer, in seconds; 60 unless set."""
+
+ENV_MAX_QUEUE_SIZE: Final = "PORTSIDE_MAX_QUEUE_SIZE"
+"""Most requests that wait or run; 1024 unless set."""
+
+ENV_THREADS: Final = "PORTSIDE_THREADS"
+"""Requests that the user's functions work on at the same time; 1 unless set."""
+
 ENV_AGGREGATION_STRATEGY: Final = "PORTSIDE_AGGREGATION_STRATEGY"
 """How token classification joins tokens to entities, where a request does not say."""
 
 # --- Headers -----------------------------------------------------------------
 
 HEADER_CUSTOM_ATTRIBUTES: Final = "X-Amzn-SageMaker-Custom-Attributes"
+HEADER_TRACE_ID: Final = "X-Amzn-Trace-Id"
+"""Of AWS X-Ray; set by load balancers and clients that trace."""
+
 HEADER_INFERENCE_ID: Final = "X-Amzn-SageMaker-Inference-Id"
 HEADER_TARGET_MODEL: Final = "X-Amzn-SageMaker-Target-Model"
+HEADER_SESSION_ID: Final = "X-Amzn-SageMaker-Session-Id"
+"""The session that a request belongs to, or `NEW_SESSION`. BC InvokeEndpoint."""
+
+HEADER_NEW_SESSION_ID: Final = "X-Amzn-SageMaker-New-Session-Id"
+"""Of an answer: `<id>; Expires=<UTC>`. BC; DG stateful-sessions names the header above instead, but
+AWS's own container library (aws/model-hosting-container-standards) sends this one."""
+
+HEADER_CLOSED_SESSION_ID: Final = "X-Amzn-SageMaker-Closed-Session-Id"
 HEADER_TARGET_VARIANT: Final = "X-Amzn-SageMaker-Target-Variant"
 HEADER_INVOKED_VARIANT: Final = "x-Amzn-Invoked-Production-Variant"
 
@@ -71,11 +131,25 @@ SERVERLESS_STARTUP_TIMEOUT_S: Final = 180.0
 INVOCATION_TIMEOUT_S: Final = 60.0
 """The container must answer in this time. API InvokeEndpoint."""
 
+STREAM_TIMEOUT_S: Final = 480.0
+"""A streamed answer must end in this time: eight minutes. DG hosting-faqs."""
+
+MODEL_LOAD_TIMEOUT_S: Final = 360.0
+"""Of one model of a multi-model endpoint. DG invoke-multi-model-endpoint."""
+
+SESSION_EXPIRATION_S: Final = 1200.0
+"""Of a sticky session: twenty minutes. aws/model-hosting-container-standards."""
+
 STOP_GRACE_S: Final = 30.0
 """SIGTERM to SIGKILL. DG your-algorithms-inference-code."""
 
 REALTIME_PAYLOAD_BYTES: Final = 25 * 1024 * 1024
 """Largest body, real-time. Configurable: API says 6 MiB, DG hosting-faqs says 25 MB."""
+
+BATCH_MAX_PAYLOAD_MB: Final = 6
+BATCH_MAX_CONCURRENT_TRANSFORMS: Final = 16
+"""What an instance asks for in batch transform: the default payload, and as many requests at once
+as the two may multiply to, 100 MB. DG your-algorithms-batch-code."""
 
 SERVERLESS_PAYLOAD_BYTES: Final = 4 * 1024 * 1024
 """Largest body, serverless, both ways. DG serverless-endpoints."""

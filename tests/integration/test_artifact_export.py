@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnxruntime
@@ -14,6 +14,7 @@ import pytest
 from portside.archive import unpack
 from portside.artifact.bundle import package
 from portside.errors import BuildError
+from portside.serving.handlers.task import load_task
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,43 +24,61 @@ MAKE_CHECKPOINT = """
 import sys, json, numpy, torch, transformers
 from tokenizers import Tokenizer, models, pre_tokenizers
 
-folder, family = sys.argv[1:]
+folder, architecture = sys.argv[1:]
 words = {word: n for n, word in enumerate(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "ada", "lives"])}
 tokenizer = Tokenizer(models.WordLevel(words, unk_token="[UNK]"))
 tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
 transformers.PreTrainedTokenizerFast(
     tokenizer_object=tokenizer, unk_token="[UNK]", pad_token="[PAD]",
 ).save_pretrained(folder)
-labels = dict(id2label={0: "O", 1: "B-x", 2: "I-x"}, label2id={"O": 0, "B-x": 1, "I-x": 2})
+labels = {}
+if "Classification" in architecture:
+    labels = dict(id2label={0: "O", 1: "B-x", 2: "I-x"}, label2id={"O": 0, "B-x": 1, "I-x": 2})
 torch.manual_seed(1)
-if family == "distilbert":
+if architecture.startswith("DistilBert"):
     config = transformers.DistilBertConfig(
         vocab_size=40, dim=32, n_layers=2, n_heads=4, hidden_dim=64, **labels)
-    model = transformers.DistilBertForTokenClassification(config)
 else:
-    config = transformers.RobertaConfig(
+    kind = transformers.RobertaConfig if "Roberta" in architecture else transformers.BertConfig
+    config = kind(
         vocab_size=40, hidden_size=32, num_hidden_layers=2, num_attention_heads=4,
         intermediate_size=64, max_position_embeddings=66, type_vocab_size=1, **labels)
-    model = transformers.RobertaForTokenClassification(config)
+model = getattr(transformers, architecture)(config)
 model.save_pretrained(folder)
 ids = torch.randint(4, 40, (3, 11))
 mask = torch.ones_like(ids)
 mask[2, 7:] = 0
 with torch.no_grad():
-    logits = model.eval()(input_ids=ids, attention_mask=mask).logits
-numpy.savez(f"{folder}.npz", ids=ids.numpy(), mask=mask.numpy(), logits=logits.numpy())
+    outputs = model.eval()(input_ids=ids, attention_mask=mask)
+arrays = {name: array.numpy() for name, array in outputs.items()}
+numpy.savez(f"{folder}.npz", ids=ids.numpy(), mask=mask.numpy(), **arrays)
 """
 
+OUTPUTS = {
+    "DistilBertForTokenClassification": ["logits"],
+    "RobertaForTokenClassification": ["logits"],
+    "RobertaForSequenceClassification": ["logits"],
+    "DistilBertForQuestionAnswering": ["start_logits", "end_logits"],
+    "BertModel": ["last_hidden_state"],
+}
 
-@pytest.fixture(params=["distilbert", "roberta"])
-def checkpoint(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+
+@pytest.fixture(params=OUTPUTS)
+def architecture(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def checkpoint(architecture: str, tmp_path: Path) -> Path:
     folder = tmp_path / "checkpoint"
-    command = [sys.executable, "-W", "ignore", "-c", MAKE_CHECKPOINT, str(folder), request.param]
+    command = [sys.executable, "-W", "ignore", "-c", MAKE_CHECKPOINT, str(folder), architecture]
     subprocess.run(command, check=True, capture_output=True)
     return folder
 
 
-def test_the_graph_in_the_artifact_answers_as_torch_does(checkpoint: Path, tmp_path: Path):
+def test_the_graph_in_the_artifact_answers_as_torch_does(
+    architecture: str, checkpoint: Path, tmp_path: Path
+):
     made = package(checkpoint, output=tmp_path / "out/model.tar.gz")
 
     assert {"model.onnx", "model.onnx.data"} < set(made.members)
@@ -67,15 +86,38 @@ def test_the_graph_in_the_artifact_answers_as_torch_does(checkpoint: Path, tmp_p
     unpack(made.path, tmp_path / "model")
     assert b"site-packages" not in (tmp_path / "model/model.onnx").read_bytes()
     session = onnxruntime.InferenceSession(tmp_path / "model/model.onnx")
+    assert [node.name for node in session.get_outputs()] == OUTPUTS[architecture]
     expected = np.load(tmp_path / "checkpoint.npz")
     given = {"input_ids": expected["ids"], "attention_mask": expected["mask"]}
     inputs = {
         node.name: given.get(node.name, np.zeros_like(expected["ids"]))
         for node in session.get_inputs()
     }
-    (logits,) = session.run(None, inputs)
     kept = expected["mask"].astype(bool)
-    np.testing.assert_allclose(logits[kept], expected["logits"][kept], atol=1e-5)
+    if "Sequence" in architecture:
+        kept = kept.any(axis=1)
+    for name, output in zip(OUTPUTS[architecture], session.run(None, inputs), strict=True):
+        np.testing.assert_allclose(output[kept], expected[name][kept], atol=1e-5)
+    check_served(tmp_path / "model", architecture)
+
+
+def check_served(model_dir: Path, architecture: str) -> None:
+    """With no code at all."""
+    handler = load_task(model_dir)
+    if "QuestionAnswering" in architecture:
+        body = {"inputs": {"question": "ada", "context": "lives ada"}}
+        span: Any = handler.predict(body)
+        assert span.answer in {"lives", "ada", "lives ada"}
+        return
+    answers: Any = handler.predict({"strings": ["ada lives"]})
+    [answer] = answers
+    match architecture:
+        case "BertModel":
+            assert answer.shape == (1, 2, 32)
+        case "RobertaForSequenceClassification":
+            assert answer.label in {"O", "B-x", "I-x"}
+        case _:
+            assert all(entity.word in {"ada", "lives", "ada lives"} for entity in answer)
 
 
 def test_an_export_that_fails_names_its_log_and_leaves_nothing_else(tmp_path: Path):

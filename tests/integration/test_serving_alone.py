@@ -16,9 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-TOOLS = ["boto3", "botocore", "click", "msgspec", "multiprocessing", "rich", "sqlite3"]
-"""What commands, deployments and the local SageMaker use. uvicorn depends on click for its own
-command line; the image of an instance may leave it out all the same."""
+TOOLS = ["boto3", "botocore", "click", "msgspec", "multiprocessing", "rich", "sqlite3", "uvicorn"]
+"""What commands, deployments and the local SageMaker use."""
 
 TRAINING = ["huggingface_hub", "torch", "transformers"]
 INFERENCE = ["numpy", "onnxruntime", "tokenizers"]

@@ -1,15 +1,16 @@
 """The same entities as transformers' pipeline, text by text, for every strategy.
 
-Once with the trained model, and once for each kind of tokenizer with a model
-that labels at random, and so meets every order of labels within a word.
+Once with the trained model, once with random ones around real tokenizers, and once for
+each kind of tokenizer with a model that labels at random, and so meets every order of
+labels within a word. Long texts are held against the pipeline's own `stride`.
 """
 
 from __future__ import annotations
 
-import itertools
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
-from pathlib import Path
-from typing import TYPE_CHECKING
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -17,11 +18,14 @@ import tokenizers
 
 from portside.serving.backends.onnx_runtime import OnnxRuntime
 from portside.serving.checkpoint import Checkpoint, Task, read_checkpoint
+from portside.serving.handlers.task import OUTPUTS, Backend, TaskHandler, make_task
 from portside.serving.tasks.strategy import AggregationStrategy
-from portside.serving.tasks.token_classification import Backend, TokenClassification
+from tests.integration.serving_models import make
+from tests.integration.serving_texts import SENTENCES, tweets
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
 
     import numpy.typing as npt
 
@@ -32,64 +36,10 @@ LABELS = ("O", "B-PER", "I-PER", "B-LOC", "I-LOC", "MISC", "E-mail")
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 
-NAMES = [
-    "Ada Lovelace",
-    "Jean-Baptiste Poquelin",
-    "María José García",
-    "BJÖRK GUÐMUNDSDÓTTIR",
-    "Nguyễn Văn An",
-    "O'Connor",
-    "李小龙",
-    "Зоя Космодемьянская",
-    "ada lovelace",
-]
-PLACES = [
-    "London",
-    "10 Downing Street, Westminster",
-    "São Paulo",
-    "NEW YORK, NY 10001",
-    "Llanfairpwllgwyngyll",
-    "東京",
-    "221B Baker St.",
-]
-FRAMES = [
-    "{name} lives in {place}.",
-    "From: {name} <ada.lovelace@example.com>; to {place}, tel. +44 20 7946 0958!",
-    "“{name}” — {place}… (really?)",
-    "{place}'s own {name} 😂🎉 wrote to {name}",
-    "\t{name}\n\n{place}   ",
-]
-ODD = [
-    "",
-    " ",
-    "\n\t ",
-    ".",
-    "😂",
-    "👩‍👩‍👧‍👦 family in Paris",
-    "é",  # a letter and its accent apart
-    "İstanbul'da Ali Işık",  # noqa: RUF001 - a letter that grows in lower case
-    "ﬁne ligatures by Bob",
-    "\u200bzero\u200bwidth Bob",
-    "a\x00b Bob",
-    "[SEP] Bob [MASK] [UNK] Smith [CLS]",
-    "##lace love ##lace Bob",
-    "don't can't Bob's isn't . , ! ?",
-    "Bob Bob Bob Bob",
-    "BobSmith@example.com,https://bob.example/~smith?q=1#x",
-    "x" * 150 + " Bob",  # one word too long for the vocabulary
-    "123-45-6789 4111 1111 1111 1111 DE89370400440532013000",
-    "Ｆｕｌｌｗｉｄｔｈ Ｂｏｂ",  # noqa: RUF001 - letters that normalization replaces
-    "عبد الله يعيش في دبي",
-    "नरेंद्र मोदी दिल्ली में रहते हैं",
-]
-SENTENCES = [
-    frame.format(name=name, place=place)
-    for frame, name, place in itertools.product(FRAMES, NAMES, PLACES)
-][::3] + ODD
 
-
-def make_task(checkpoint: Checkpoint, backend: Backend) -> TokenClassification:
-    return TokenClassification(checkpoint, backend, strategy=AggregationStrategy.AVERAGE)
+def make_handler(checkpoint: Checkpoint, backend: Backend) -> TaskHandler:
+    task = make_task(checkpoint, strategy=AggregationStrategy.AVERAGE)
+    return TaskHandler(checkpoint, task, backend)
 
 
 def make_pipeline(backend: Backend, config: object, tokenizer: object) -> Pipeline:
@@ -102,51 +52,56 @@ def make_pipeline(backend: Backend, config: object, tokenizer: object) -> Pipeli
 
         def forward(self, **inputs: torch.Tensor) -> dict[str, torch.Tensor]:
             feed = {name: inputs[name].numpy() for name in backend.input_names}
-            return {"logits": torch.from_numpy(backend.run(feed))}
+            return {"logits": torch.from_numpy(backend.run(feed)[0])}
 
     # The pipeline goes by the class's name to see that the model fits the task.
     Model.__name__ = "BertForTokenClassification"
     return transformers.TokenClassificationPipeline(model=Model(config), tokenizer=tokenizer)
 
 
+def predict(handler: TaskHandler, texts: Sequence[str], **parameters: object) -> list[Any]:
+    """The entities of each text as plain values."""
+    answers: Any = handler.predict({"inputs": list(texts), "parameters": parameters})
+    return [[asdict(entity) for entity in answer] for answer in answers]
+
+
 def check_same(
-    task: TokenClassification,
+    handler: TaskHandler,
     pipeline: Pipeline,
     texts: Sequence[str],
     *,
     strategy: AggregationStrategy,
 ) -> None:
-    answers = task.classify(texts, strategy=strategy)
+    answers = predict(handler, texts, aggregation_strategy=strategy)
     assert sum(map(len, answers)) > len(texts) / 2, "too few entities to compare anything"
-    for text, answer in zip(texts, answers, strict=True):
-        entities = [asdict(entity) for entity in answer]
+    for text, entities in zip(texts, answers, strict=True):
         expected = [dict(entity) for entity in pipeline(text, aggregation_strategy=strategy)]
-        scores = [entity.pop("score") for entity in entities]
-        expected_scores = [float(entity.pop("score")) for entity in expected]
+        check_entities(entities, expected, text=text)
 
-        assert entities == expected, text
-        assert scores == pytest.approx(expected_scores, abs=1e-4), text
+
+def check_entities(found: list[Any], expected: list[Any], *, text: str) -> None:
+    scores = [float(entity.pop("score")) for entity in found]
+    expected_scores = [float(entity.pop("score")) for entity in expected]
+    assert found == expected, text
+    assert scores == pytest.approx(expected_scores, abs=1e-4), text
 
 
 # --- The trained model ----------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
-def trained(rampart_model: Path) -> tuple[TokenClassification, Pipeline]:
+def trained(rampart_model: Path) -> tuple[TaskHandler, Pipeline]:
     checkpoint = read_checkpoint(rampart_model)
-    backend = OnnxRuntime(checkpoint.onnx_path)
+    backend = OnnxRuntime(checkpoint.onnx_path, outputs=OUTPUTS[checkpoint.task])
     config = transformers.AutoConfig.from_pretrained(rampart_model)
-    tokenizer = transformers.AutoTokenizer.from_pretrained(rampart_model)
-    return make_task(checkpoint, backend), make_pipeline(backend, config, tokenizer)
-
-
-WNUT17_DEV = Path(__file__).parents[3] / "shared" / "data" / "wnut17" / "dev.conll"
-"""Beside the checkout, where a machine has it."""
+    # Its own limit is none at all, and so is no help with long texts.
+    tokenizer = transformers.AutoTokenizer.from_pretrained(rampart_model, model_max_length=512)
+    return make_handler(checkpoint, backend), make_pipeline(backend, config, tokenizer)
 
 
 @pytest.mark.parametrize("strategy", AggregationStrategy)
 def test_trained_model_on_made_up_sentences(
-    trained: tuple[TokenClassification, Pipeline], strategy: AggregationStrategy
+    trained: tuple[TaskHandler, Pipeline], strategy: AggregationStrategy
 ):
     assert len(SENTENCES) >= 100
 
@@ -155,18 +110,111 @@ def test_trained_model_on_made_up_sentences(
 
 @pytest.mark.parametrize("strategy", AggregationStrategy)
 def test_trained_model_on_tweets(
-    trained: tuple[TokenClassification, Pipeline], strategy: AggregationStrategy
+    trained: tuple[TaskHandler, Pipeline], strategy: AggregationStrategy
 ):
-    """On real text with real noise: every fifth tweet of WNUT 2017's development set."""
-    if not WNUT17_DEV.is_file():
-        pytest.skip(f"the development set of WNUT 2017 is not at {WNUT17_DEV}")
-    sentences = WNUT17_DEV.read_text(encoding="utf-8").strip().split("\n\n")
-    texts = [
-        " ".join(line.split("\t")[0] for line in sentence.splitlines())
-        for sentence in sentences[::5]
+    check_same(*trained, tweets()[::10], strategy=strategy)
+
+
+def test_other_labels_ignored(trained: tuple[TaskHandler, Pipeline]):
+    handler, pipeline = trained
+    ignored = ["O", "GIVEN_NAME", "B-SURNAME"]
+
+    for strategy in (AggregationStrategy.NONE, AggregationStrategy.SIMPLE):
+        parameters = {"aggregation_strategy": strategy, "ignore_labels": ignored}
+        [entities] = predict(handler, [SENTENCES[0]], **parameters)
+        expected = [dict(entity) for entity in pipeline(SENTENCES[0], **parameters)]
+        check_entities(entities, expected, text=SENTENCES[0])
+
+
+def test_the_same_answers_from_several_threads(trained: tuple[TaskHandler, Pipeline]):
+    """Each with windows of its own, which a tokenizer keeps as a state if it is let."""
+    handler, _ = trained
+    text = " ".join(SENTENCES[:25])
+    strides = [0, 8, 64, 127, 255, 382] * 2
+
+    def classify(stride: int) -> object:
+        return predict(handler, [text], stride=stride)
+
+    alone = [classify(stride) for stride in strides]
+    with ThreadPoolExecutor(max_workers=6) as threads:
+        assert list(threads.map(classify, strides)) == alone
+
+
+STRIDE = 127
+"""Portside's own for windows of 512 tokens, of which two are special."""
+ROOM = 510
+
+
+@pytest.mark.parametrize(
+    "strategy", [strategy for strategy in AggregationStrategy if strategy != "none"]
+)
+def test_long_texts_away_from_cuts(
+    trained: tuple[TaskHandler, Pipeline], rampart_model: Path, strategy: AggregationStrategy
+):
+    """With the pipeline's `stride` the windows are the same, and so is all that lies in one only.
+
+    In an overlap the pipeline takes the longer or surer entity of the two windows, Portside the
+    one of the window where its tokens have more context.
+    """
+    handler, pipeline = trained
+    text = " ".join(SENTENCES[:100])
+    overlaps = overlap_places(text, rampart_model)
+    assert len(overlaps) >= 3
+
+    [entities] = predict(handler, [text], aggregation_strategy=strategy)
+    expected = [
+        dict(entity) for entity in pipeline(text, aggregation_strategy=strategy, stride=STRIDE)
     ]
 
-    check_same(*trained, texts, strategy=strategy)
+    spans, expected_spans = (
+        [(entity["start"], entity["end"]) for entity in them] for them in (entities, expected)
+    )
+    assert all(end <= start for (_, end), (start, _) in pairwise(spans)), "an entity twice"
+    outside, outside_expected = (
+        [entity for entity in them if not touches(entity, overlaps)]
+        for them in (entities, expected)
+    )
+    assert len(outside) > 50
+    check_entities(outside, outside_expected, text=text)
+    assert len(set(spans) & set(expected_spans)) > 0.95 * len(spans)
+
+
+def overlap_places(text: str, folder: Path) -> list[tuple[int, int]]:
+    """Where windows overlap, in characters."""
+    tokenizer = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
+    tokenizer.no_truncation()
+    offsets = tokenizer.encode(text, add_special_tokens=False).offsets
+    starts = range(ROOM - STRIDE, len(offsets), ROOM - STRIDE)
+    return [
+        (offsets[start][0], offsets[start + STRIDE - 1][1])
+        for start in starts
+        if start + STRIDE < len(offsets)
+    ]
+
+
+def touches(entity: Mapping[str, Any], places: Sequence[tuple[int, int]]) -> bool:
+    return any(entity["end"] > start and entity["start"] < end for start, end in places)
+
+
+# --- Random models of three families --------------------------------------------
+
+
+@pytest.mark.filterwarnings("ignore:Tokenizer does not support real words")
+@pytest.mark.parametrize("family", ["bert", "distilbert", "roberta"])
+def test_random_models_with_the_tokenizers_of_their_families(family: str, tmp_path: Path):
+    numbers = {label: number for number, label in enumerate(LABELS)}
+    made = make(
+        tmp_path,
+        family=family,
+        head="ForTokenClassification",
+        id2label=dict(enumerate(LABELS)),
+        label2id=numbers,
+    )
+    pipeline = transformers.TokenClassificationPipeline(model=made.model, tokenizer=made.tokenizer)
+    handler = made.handler()
+
+    for strategy in AggregationStrategy:
+        check_same(handler, pipeline, SENTENCES[::6], strategy=strategy)
 
 
 # --- Every kind of tokenizer ----------------------------------------------------
@@ -176,15 +224,15 @@ class RandomBackend:
     """Labels each token by its id, at random, but always the same."""
 
     input_names = ("input_ids", "attention_mask")
+    runs = 1
 
     def __init__(self, vocabulary_size: int) -> None:
         generator = np.random.default_rng(seed=7)
         shape = (vocabulary_size, len(LABELS))
         self._logits = generator.normal(scale=3, size=shape).astype(np.float32)
 
-    def run(self, feed: Mapping[str, npt.NDArray[np.int64]]) -> npt.NDArray[np.float32]:
-        logits: npt.NDArray[np.float32] = self._logits[feed["input_ids"]]
-        return logits
+    def run(self, feed: Mapping[str, npt.NDArray[np.int64]]) -> list[npt.NDArray[np.float32]]:
+        return [self._logits[feed["input_ids"]]]
 
 
 def wordpiece() -> tuple[tokenizers.Tokenizer, object]:
@@ -244,14 +292,13 @@ def test_random_labels_on_every_kind_of_tokenizer(
         tokenizer_path=tmp_path / "tokenizer.json",
         labels=LABELS,
         max_tokens=512,
-        pad_token_id=0,
         unknown_token="[UNK]",
     )
     backend = RandomBackend(len(wrapped))
     config = transformers.BertConfig(id2label=dict(enumerate(LABELS)))
 
     check_same(
-        make_task(checkpoint, backend),
+        make_handler(checkpoint, backend),
         make_pipeline(backend, config, wrapped),
         SENTENCES,
         strategy=strategy,

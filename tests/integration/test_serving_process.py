@@ -351,7 +351,7 @@ def test_a_raise_in_predict_is_a_500_and_the_instance_lives(model_dir: Path, sta
     status, answer = instance.invoke(0)
 
     assert status == 500
-    assert answer["error"]["message"].startswith("ZeroDivisionError in `predict`; see the log")
+    assert answer["error"]["message"].startswith("ZeroDivisionError in the handler; see the log")
     [failure] = [record for record in instance.log if "traceback" in record]
     assert failure["request_id"] in answer["error"]["message"]
     assert "in predict" in failure["traceback"]

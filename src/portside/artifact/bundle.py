@@ -2,7 +2,7 @@
 
     model.tar.gz
     ├── config.json, tokenizer.json, …   the checkpoint's files, as they lie in its folder
-    ├── model.onnx, model.onnx.data      its own graph, or the one that was exported
+    ├── model.onnx, model.onnx.data      its own graph, or the one that was exported (and quantized)
     └── code/inference.py                the handler, with what it imports (see `handler`)
 
 Members lie at the root, with no folder around them, as SageMaker wants them
@@ -12,7 +12,7 @@ Members lie at the root, with no folder around them, as SageMaker wants them
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 from portside import contract
 from portside.archive import Member, pack
@@ -20,16 +20,20 @@ from portside.artifact.checkpoint import Checkpoint, Kind, read_checkpoint
 from portside.artifact.content import LeftOut
 from portside.artifact.export import export
 from portside.artifact.handler import handler_members
+from portside.artifact.optimize import quantize
 from portside.errors import BuildError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
     from portside.artifact.content import File
     from portside.artifact.export import Export
 
 MEGABYTE: Final = 1_000_000
+
+Precision = Literal["auto", "fp32", "int8"]
+"""Of the weights in the artifact; `auto` is `fp32`."""
 
 PROJECT_FILES: Final = ("portside.toml", "request.json")
 """What `portside init` writes: lies in the checkpoint's folder where that is the project's too."""
@@ -51,10 +55,12 @@ def package(
     *,
     output: Path,
     handler: Path | None = None,
+    precision: Precision = "auto",
     progress: Callable[[str], None] = lambda _: None,
     exporter: Callable[[Checkpoint, Path], Export] = export,
+    quantizer: Callable[[Sequence[Path], Path], Sequence[Path]] = quantize,
 ) -> Artifact:
-    """Make the artifact at `output`; exports are kept beside it.
+    """Make the artifact at `output`; exports and quantized graphs are kept beside it.
 
     `model` is a checkpoint folder or a model file in one, None where the handler
     is all there is. `progress` hears what is being done, in words. Raises
@@ -76,8 +82,16 @@ def package(
         members += [Member(name=str(file.path), source=file.source) for file in files]
         if _needs_export(checkpoint):
             progress("exporting to ONNX")
-            exported = exporter(checkpoint, output.parent)
-            members += [Member(name=path.name, source=path) for path in exported.files]
+            graph: Sequence[Path] = exporter(checkpoint, output.parent).files
+            if precision == "int8":
+                progress("quantizing to int8")
+                graph = quantizer(graph, output.parent)
+            members += [Member(name=path.name, source=path) for path in graph]
+        elif precision == "int8":
+            raise BuildError(
+                f"cannot quantize `{model}` to int8: only a graph exported by Portside can be",
+                hint="leave `[model] precision` out, or package the safetensors checkpoint",
+            )
     output.parent.mkdir(parents=True, exist_ok=True)
     packed = pack(members, output, progress=_in_words(members, progress))
     return Artifact(

@@ -37,12 +37,31 @@ class Task(StrEnum):
     """What a checkpoint is for, under the name that Hugging Face gives it."""
 
     TOKEN_CLASSIFICATION = "token-classification"  # noqa: S105 - the name of a task
+    TEXT_CLASSIFICATION = "text-classification"
+    QUESTION_ANSWERING = "question-answering"
+    FEATURE_EXTRACTION = "feature-extraction"
 
 
-TASK_BY_HEAD: Final = {"ForTokenClassification": Task.TOKEN_CLASSIFICATION}
-"""The end of an architecture's name tells the task; `portside.serving` knows the same ones."""
+TASK_BY_HEAD: Final = {
+    "ForTokenClassification": Task.TOKEN_CLASSIFICATION,
+    "ForSequenceClassification": Task.TEXT_CLASSIFICATION,
+    "ForQuestionAnswering": Task.QUESTION_ANSWERING,
+    "Model": Task.FEATURE_EXTRACTION,
+}
+"""The end of an architecture's name tells the task; `portside.serving` knows the same ones.
+
+There a text classifier that tells entailment does zero-shot classification too; its graph is
+the same.
+"""
+
+LABELED_TASKS: Final = {Task.TOKEN_CLASSIFICATION, Task.TEXT_CLASSIFICATION}
+
+_DEFAULT_LABELS: Final = ("LABEL_0", "LABEL_1")
+"""Where `config.json` names none: transformers leaves its default out of the file."""
 
 CONFIG: Final = "config.json"
+MODULES: Final = "modules.json"
+"""Of a sentence-transformers model, which is for feature extraction whatever its architecture."""
 TOKENIZER: Final = "tokenizer.json"
 
 _OWN_CODE: Final = "or an `inference.py` with `load_model` and `predict`"
@@ -58,6 +77,7 @@ class Checkpoint:
 
     Where the user's code answers, `model`, `architecture` and `task` are None and
     `labels` is empty, unless a single model file was asked for: then `model` is that.
+    `labels` is empty too for a task that has none.
     """
 
     folder: Path
@@ -209,10 +229,13 @@ _NOTHING_SAID: Final = _Description()
 
 def _read_description(content: Content) -> _Description:
     config = _read_config(content)
-    task = _task(config, content.folder)
+    is_sentence_model = any(str(file.path) == MODULES for file in content.files)
+    task = Task.FEATURE_EXTRACTION if is_sentence_model else _task(config, content.folder)
     _check_tokenizer(content)
     return _Description(
-        architecture=_architecture(config), task=task, labels=_labels(config, content.folder)
+        architecture=_architecture(config),
+        task=task,
+        labels=_labels(config, content.folder) if task in LABELED_TASKS else (),
     )
 
 
@@ -258,6 +281,8 @@ def _task(config: Mapping[str, Any], folder: Path) -> Task:
 def _labels(config: Mapping[str, Any], folder: Path) -> tuple[str, ...]:
     """`id2label` in order; JSON has made strings of its keys."""
     labels = config.get("id2label")
+    if labels is None:
+        return _DEFAULT_LABELS
     if isinstance(labels, dict) and labels.keys() == {str(n) for n in range(len(labels))}:
         return tuple(str(labels[str(n)]) for n in range(len(labels)))
     raise BuildError(

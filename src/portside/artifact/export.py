@@ -30,7 +30,7 @@ GRAPH: Final = "model.onnx"
 REPORT: Final = "export.json"
 
 TOLERANCE: Final = 1e-3
-"""Largest |difference| of a logit between torch and the graph: float32 rounding through
+"""Largest |difference| of a number between torch and the graph: float32 rounding through
 six to twenty-four layers stays near 1e-5, a wrong graph is off by tenths."""
 
 RECIPE: Final = "1"
@@ -41,7 +41,7 @@ _REQUIRED: Final = ("torch", "transformers", "onnx", "onnxscript", "onnxruntime"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Export:
-    """An exported graph: its files, and how far its logits are from torch's at most."""
+    """An exported graph: its files, and how far its outputs are from torch's at most."""
 
     files: tuple[Path, ...]
     largest_difference: float
@@ -61,7 +61,7 @@ def export(
     """Export `checkpoint` into a folder of its own under `cache`, or find it there.
 
     Raises `MissingToolError` where torch or transformers is not installed, and
-    `BuildError` where the export fails or its logits differ from torch's.
+    `BuildError` where the export fails or its outputs differ from torch's.
     """
     folder = export_folder(checkpoint, cache)
     if not (folder / REPORT).is_file():
@@ -131,7 +131,7 @@ def _accepted(checkpoint: Path, folder: Path) -> Export:
     # Written so that NaN is refused too.
     if not difference <= TOLERANCE:
         raise BuildError(
-            f"cannot export `{checkpoint}` to ONNX: the logits of the graph differ from torch's "
+            f"cannot export `{checkpoint}` to ONNX: the outputs of the graph differ from torch's "
             f"by up to {difference:.2g}, and {TOLERANCE:g} is the most that rounding explains",
             hint="put an ONNX model into the folder that you have compared yourself",
         )

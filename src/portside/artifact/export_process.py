@@ -22,6 +22,7 @@ from __future__ import annotations
 import inspect
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -35,7 +36,21 @@ from portside.artifact.export import GRAPH, REPORT
 
 AUTO_CLASS_BY_TASK: Final = {
     "token-classification": transformers.AutoModelForTokenClassification,
+    "text-classification": transformers.AutoModelForSequenceClassification,
+    "question-answering": transformers.AutoModelForQuestionAnswering,
+    "feature-extraction": transformers.AutoModel,
 }
+
+OUTPUTS_BY_TASK: Final = {
+    "token-classification": ("logits",),
+    "text-classification": ("logits",),
+    "question-answering": ("start_logits", "end_logits"),
+    "feature-extraction": ("last_hidden_state",),
+}
+"""What is taken of what a model returns, and how the graph calls it."""
+
+TASKS_OF_WHOLE_TEXTS: Final = frozenset({"text-classification"})
+"""Those whose outputs have a row for each text; the others have one for each token."""
 
 OPSET: Final = 18
 """The exporter's own default in torch 2.13; onnxruntime reads it since 1.14."""
@@ -45,18 +60,19 @@ COMPARED_SHAPES: Final = ((1, 2), (1, 9), (3, 17), (2, 128))
 """Texts and tokens a text; all unlike the example's, so that an axis which froze is found."""
 
 
-class Logits(torch.nn.Module):
-    """A model that takes its inputs in a fixed order and returns its logits alone."""
+class Outputs(torch.nn.Module):
+    """A model that takes its inputs in a fixed order and returns some of its outputs so."""
 
-    def __init__(self, model: torch.nn.Module, names: list[str]) -> None:
+    def __init__(self, model: torch.nn.Module, inputs: list[str], outputs: Sequence[str]) -> None:
         super().__init__()
         self.model = model
-        self.names = names
+        self.inputs = inputs
+        self.outputs = outputs
 
-    def forward(self, *inputs: torch.Tensor) -> torch.Tensor:
-        """Logits of shape (texts, tokens, labels) for token classification."""
-        logits: torch.Tensor = self.model(**dict(zip(self.names, inputs, strict=True))).logits
-        return logits
+    def forward(self, *inputs: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """Arrays of shape (texts, tokens, …), or (texts, labels) for text classification."""
+        outputs = self.model(**dict(zip(self.inputs, inputs, strict=True)))
+        return tuple(outputs[name] for name in self.outputs)
 
 
 def export(checkpoint: Path, task: str, output: Path) -> dict[str, Any]:
@@ -68,7 +84,7 @@ def export(checkpoint: Path, task: str, output: Path) -> dict[str, Any]:
     # A DistilBERT checkpoint may carry BERT's tokenizer, whose token_type_ids it has no use for.
     accepted = inspect.signature(model.forward).parameters
     names = [name for name in tokenizer.model_input_names if name in accepted]
-    module = Logits(model, names).eval()
+    module = Outputs(model, names, OUTPUTS_BY_TASK[task]).eval()
     size = model.config.vocab_size
     # Half of the positions: some families keep a few of them for padding.
     longest = getattr(model.config, "max_position_embeddings", 512) // 2
@@ -79,7 +95,7 @@ def export(checkpoint: Path, task: str, output: Path) -> dict[str, Any]:
         module,
         example,
         input_names=names,
-        output_names=["logits"],
+        output_names=list(OUTPUTS_BY_TASK[task]),
         dynamic_shapes=(tuple(axes for _ in names),),
         opset_version=OPSET,
         dynamo=True,
@@ -92,7 +108,7 @@ def export(checkpoint: Path, task: str, output: Path) -> dict[str, Any]:
     program.save(output / GRAPH, external_data=True)
     session = onnxruntime.InferenceSession(output / GRAPH, providers=["CPUExecutionProvider"])
     differences = [
-        _difference(module, session, _inputs(names, shape, vocabulary_size=size))
+        _difference(module, session, _inputs(names, shape, vocabulary_size=size), task=task)
         for shape in compared
     ]
     return {
@@ -121,13 +137,19 @@ def _inputs(names: list[str], shape: tuple[int, int], *, vocabulary_size: int) -
 
 @torch.no_grad()
 def _difference(
-    module: Logits, session: onnxruntime.InferenceSession, inputs: dict[str, Any]
+    module: Outputs, session: onnxruntime.InferenceSession, inputs: dict[str, Any], *, task: str
 ) -> float:
-    """The largest |difference| of the logits, padding left aside."""
-    expected = module(*inputs.values()).numpy()
-    (logits,) = session.run(None, {name: value.numpy() for name, value in inputs.items()})
-    mask = inputs["attention_mask"].numpy().astype(bool)
-    return float(np.abs(logits - expected)[mask].max())
+    """The largest |difference| of any output, padding left aside."""
+    expected = module(*inputs.values())
+    found = session.run(None, {name: value.numpy() for name, value in inputs.items()})
+    kept = inputs["attention_mask"].numpy().astype(bool)
+    if task in TASKS_OF_WHOLE_TEXTS:
+        kept = np.ones(len(kept), dtype=bool)
+    differences = [
+        np.abs(theirs - ours.numpy())[kept].max()
+        for ours, theirs in zip(expected, found, strict=True)
+    ]
+    return float(np.max(differences))
 
 
 def main() -> None:

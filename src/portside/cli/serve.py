@@ -34,7 +34,7 @@ def command(folder: Path, model_data: Path | None, host: str, port: int) -> None
       portside serve examples/ner
       curl http://127.0.0.1:8080/invocations --json '{"strings": ["Ada lives in London"]}'
     """
-    if importlib.util.find_spec("uvicorn") is None:
+    if importlib.util.find_spec("httptools") is None:
         raise MissingToolError(
             "cannot serve: the serving runtime is not installed",
             hint="run `pip install 'portside[serve]'`, or in a clone `pip install -e '.[serve]'`",

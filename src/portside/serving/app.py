@@ -1,254 +1,368 @@
-"""The ASGI application: the path of a request, from the socket to the handler and back.
+"""The routes of an instance: the path of a request, from its arrival to its answer.
 
-    GET|POST /ping          503 until the handler is loaded and warmed, then 200, also while
-                            it works: SageMaker replaces an instance that is slow to say so
-    POST /invocations
-      1. is the handler there?                    else 503
-      2. Content-Type and Accept: JSON?           else 415, 406
-      3. read the body, within the limit          else 413
-      4. in the handler's thread, one at a time:
-           decode                                 else 400
-           predict                                else 400 from a task, 500 from the user's code,
-                                                  503 if the instance stops before the end
-           encode                                 else 500
-      5. answer, and one line in the log
-    anything else           404, 405
+    GET|POST /ping                  503 until the model is loaded and has predicted once, 200
+                                    also while it works, 503 for good after a fatal fault
+    POST     /invocations           ─▶ batcher ─▶ an answer, one line in the log, one count
+    GET      /execution-parameters  what batch transform may send
+    GET      /metrics               Prometheus
+    GET      /openapi.json          what can be sent to /invocations
+             /models…               of a multi-model endpoint: see `model_route`
 
-The event loop only moves bytes, so `/ping` is answered at once whatever the
-handler does. Errors are `{"error": {"code": …, "message": …}}`. What SageMaker
-passes along (inference id, custom attributes) goes into the log; other headers
-are ignored, as its documentation asks. Pings are not logged: SageMaker sends
-them every few seconds for as long as the instance lives.
+    anything else                   404, 405
+
+All of it runs in the event loop and only moves bytes, so `/ping` is answered at
+once whatever the handler does. Errors are `{"error": {"code": …, "message": …}}`.
+Pings are not logged: SageMaker sends them for as long as the instance lives.
 """
 
 from __future__ import annotations
 
-import asyncio
-import contextvars
-import logging
-import secrets
+import itertools
+import os
 import time
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
+
+import orjson
 
 from portside import contract
-from portside.serving import codec, log
+from portside.serving import log
+from portside.serving.asgi import AsgiBridge
+from portside.serving.batcher import Batcher, QueueLimit
 from portside.serving.error import (
-    BodyTooLargeError,
+    CallerGoneError,
     MethodNotAllowedError,
     NotFoundError,
     NotReadyError,
     PredictionFailedError,
     RequestError,
-    StoppedError,
 )
+from portside.serving.handlers.mounted import MountedApp
+from portside.serving.handlers.openapi import OPENAPI_PATH, make_document
+from portside.serving.invocation import Invocation
+from portside.serving.metric import CONTENT_TYPE as METRICS_TYPE
+from portside.serving.metric import Metrics
+from portside.serving.model_route import ModelRoutes, Route
+from portside.serving.response import Response, error_response
+from portside.serving.session import Session, SessionTable, refuse_session
+from portside.serving.stream import ResponseStream
 
 if TYPE_CHECKING:
-    from concurrent.futures import Executor, Future
+    from portside.serving.exchange import Exchange
+    from portside.serving.invocation import Handler
+    from portside.serving.model_table import ModelTable
+    from portside.serving.ticket import Ticket
 
-    from portside.serving.handler import Handler
-
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-
-_LOGGED_HEADERS: Final = {
-    "inference_id": contract.HEADER_INFERENCE_ID,
-    "custom_attributes": contract.HEADER_CUSTOM_ATTRIBUTES,
-}
-
-_logger: Final = logging.getLogger(__name__)
+_JSON: Final = "application/json"
+_SESSION_ID: Final = contract.HEADER_SESSION_ID.lower()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Request:
-    """A request without its body; the names of headers are in lower case."""
+class Service(Protocol):
+    """What makes the predictions: a batcher, or a table of models with one each."""
 
-    method: str
-    path: str
-    headers: Mapping[str, str]
+    @property
+    def in_flight(self) -> int:
+        """Requests that wait, run or stream."""
+        ...
+
+    @property
+    def fault(self) -> str | None:
+        """Why it cannot go on, if so."""
+        ...
+
+    def sweep(self) -> None:
+        """Look at the deadlines."""
+        ...
+
+    def stop(self) -> None:
+        """Answer 503 to what is still in flight."""
+        ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Response:
-    status: int
-    body: bytes = b""
-    allow: str | None = None
-
-
-class _CallerGoneError(Exception):
-    """The caller hung up before its request was whole; nobody is left to answer."""
+AnyService = TypeVar("AnyService", bound=Service)
 
 
 class App:
-    """Answers requests with the handler that `loading` ends in.
-
-    The handler runs in `executor`; with its one thread, predictions run one at a time.
-    """
+    """Answers exchanges with a handler, once there is one; see `listener.Application`."""
 
     def __init__(
         self,
-        loading: Future[Handler],
-        executor: Executor,
         *,
+        limit: QueueLimit,
         max_body_bytes: int = contract.REALTIME_PAYLOAD_BYTES,
+        sessions: SessionTable | None = None,
+        request_log: log.RequestLog | None = None,
         clock: Callable[[], float] = time.perf_counter,
-        new_request_id: Callable[[], str] = lambda: secrets.token_hex(8),
     ) -> None:
-        self._loading = loading
-        self._executor = executor
+        self._limit = limit
         self._max_body_bytes = max_body_bytes
+        self._sessions = sessions
+        self._request_log = request_log or log.RequestLog()
         self._clock = clock
-        self._new_request_id = new_request_id
-        self._predictions: set[Future[bytes]] = set()
+        self._metrics = Metrics()
+        self._batcher: Batcher | None = None
+        self._service: Service | None = None
+        self._find_more: Callable[[str], Mapping[str, Route] | None] = lambda _: None
+        self._mounted: AsgiBridge | None = None
+        self._document = b""
+        self._call_soon: Callable[[Callable[[], None]], object] = lambda function: function()
+        prefix = os.urandom(4).hex()
+        self._request_ids = (f"{prefix}-{number:06x}" for number in itertools.count(1))
+        self._routes: dict[str, Mapping[str, Route]] = {
+            contract.INVOCATIONS_PATH: {"POST": self._invoke},
+            contract.PING_PATH: {"GET": self._ping, "POST": self._ping},
+            contract.EXECUTION_PARAMETERS_PATH: {"GET": self._execution_parameters},
+            contract.METRICS_PATH: {"GET": self._show_metrics},
+            OPENAPI_PATH: {"GET": self._show_document},
+        }
 
-    @property
-    def unfinished(self) -> int:
-        """Predictions that wait or run."""
-        return len(self._predictions)
+    async def attach(
+        self,
+        handler: Handler | MountedApp,
+        *,
+        call_soon: Callable[[Callable[[], None]], object],
+    ) -> None:
+        """Take requests from now on; `call_soon` reaches the event loop from any thread.
 
-    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        """Answer one HTTP request; the server sends no other kind of scope."""
-        log.request_id.set(self._new_request_id())
-        request = _read_scope(scope)
-        started = self._clock()
-        seen: dict[str, object] = {}
-        try:
-            response = await self._respond(request, receive, seen=seen)
-        except RequestError as error:
-            seen["error"] = error.message
-            response = _error_response(error)
-        except _CallerGoneError:
-            _logger.info("the caller hung up before its request was whole")
+        An app of the user's is handed every request. Raises PortsideError if it does not start.
+        """
+        if isinstance(handler, MountedApp):
+            await handler.startup()
+            self._mounted = AsgiBridge(handler)
             return
-        if request.path != contract.PING_PATH:
-            _log_request(request, response, seconds=self._clock() - started, seen=seen)
-        await _send(response, send)
+        self._call_soon = call_soon
+        self._document = orjson.dumps(make_document(handler))
+        self._batcher = Batcher(handler, call_soon=call_soon, limit=self._limit)
+        self._service = self._batcher
 
-    async def _respond(
-        self, request: _Request, receive: Receive, *, seen: dict[str, object]
-    ) -> _Response:
-        match request.path:
-            case contract.PING_PATH:
-                return self._ping(request)
-            case contract.INVOCATIONS_PATH:
-                return await self._invoke(request, receive, seen=seen)
-            case path:
-                raise NotFoundError(
-                    f"no path `{path}`; there are `{contract.PING_PATH}` "
-                    f"and `{contract.INVOCATIONS_PATH}`"
-                )
+    def attach_models(
+        self, models: ModelTable, *, call_soon: Callable[[Callable[[], None]], object]
+    ) -> None:
+        """Serve the models of a table in place of one handler; ready from now on."""
+        self._call_soon = call_soon
+        self._service = models
+        self._find_more = ModelRoutes(models, predict=self._predict).find
+        del self._routes[contract.INVOCATIONS_PATH], self._routes[OPENAPI_PATH]
 
-    def _ping(self, request: _Request) -> _Response:
-        _check_method(request, "GET", "POST")
-        self._check_ready()
-        return _Response(status=200)
+    # --- From the listener ------------------------------------------------------------
 
-    async def _invoke(
-        self, request: _Request, receive: Receive, *, seen: dict[str, object]
-    ) -> _Response:
-        _check_method(request, "POST")
-        self._check_ready()
-        codec.check_content_type(request.headers.get("content-type"))
-        codec.check_accept(request.headers.get("accept"))
-        body = await self._read_body(request, receive)
-        seen["bytes_in"] = len(body)
-        return _Response(status=200, body=await self._predict(body))
-
-    def _check_ready(self) -> None:
-        if not self._loading.done() or self._loading.exception() is not None:
-            raise NotReadyError("the model is not loaded yet")
-
-    async def _read_body(self, request: _Request, receive: Receive) -> bytes:
-        """The whole body; a length that is too great is refused before a byte is read."""
-        announced = request.headers.get("content-length", "")
-        self._check_size(int(announced) if announced.isdecimal() else 0)
-        body = bytearray()
-        more_body = True
-        while more_body:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                raise _CallerGoneError
-            body += message.get("body", b"")
-            self._check_size(len(body))
-            more_body = message.get("more_body", False)
-        return bytes(body)
-
-    def _check_size(self, size_bytes: int) -> None:
-        if size_bytes > self._max_body_bytes:
-            raise BodyTooLargeError(
-                f"the body is larger than {self._max_body_bytes} bytes; send fewer inputs at a time"
-            )
-
-    async def _predict(self, body: bytes) -> bytes:
-        """Hand the body to the handler's thread; what is logged there carries the request's id."""
-        run = contextvars.copy_context().run
-        prediction = self._executor.submit(run, self._answer, body)
-        self._predictions.add(prediction)
-        prediction.add_done_callback(self._predictions.discard)
+    def handle(self, exchange: Exchange) -> None:
+        """Answer an exchange, now or later."""
+        if self._mounted is not None:
+            self._mounted.handle(exchange)
+            return
+        methods = self._routes.get(exchange.path) or self._find_more(exchange.path)
+        route = methods.get(exchange.method) if methods else None
         try:
-            return await asyncio.wrap_future(prediction)
-        except asyncio.CancelledError as error:
-            # Only the listener cancels, when the grace after SIGTERM is over.
-            raise StoppedError("the instance was stopped before the prediction ended") from error
+            if route is None:
+                raise _no_route(exchange, methods)
+            route(exchange)
+        except RequestError as error:
+            exchange.respond(error_response(error))
 
-    def _answer(self, body: bytes) -> bytes:
-        """In the handler's thread: from the bytes of a request to those of its answer."""
-        value = codec.decode(body)
+    def tick(self) -> None:
+        """Look at the deadlines, write the log."""
+        if self._service is not None:
+            self._service.sweep()
+        if self._sessions is not None:
+            self._sessions.sweep()
+        self._request_log.flush()
+
+    def stop(self) -> None:
+        """Answer 503 to what is still in flight."""
+        if self._service is not None:
+            self._service.stop()
+        self._request_log.flush()
+
+    async def close(self) -> None:
+        """Let an app of the user's clean up, and write the rest of the log."""
+        if self._mounted is not None:
+            await self._mounted.close()
+        self._request_log.flush()
+
+    # --- Routes -----------------------------------------------------------------------
+
+    def _ping(self, exchange: Exchange) -> None:
+        _ready(self._service)
+        exchange.respond(Response(status=200))
+
+    def _execution_parameters(self, exchange: Exchange) -> None:
+        parameters = {
+            "MaxConcurrentTransforms": contract.BATCH_MAX_CONCURRENT_TRANSFORMS,
+            "BatchStrategy": "MULTI_RECORD",
+            "MaxPayloadInMB": min(contract.BATCH_MAX_PAYLOAD_MB, self._max_body_bytes // 2**20),
+        }
+        exchange.respond(Response(status=200, body=orjson.dumps(parameters), content_type=_JSON))
+
+    def _show_metrics(self, exchange: Exchange) -> None:
+        service = self._service
+        text = self._metrics.text(
+            in_flight=service.in_flight if service else 0,
+            is_ready=service is not None and service.fault is None,
+        )
+        exchange.respond(Response(status=200, body=text.encode(), content_type=METRICS_TYPE))
+
+    def _show_document(self, exchange: Exchange) -> None:
+        _ready(self._batcher)
+        exchange.respond(Response(status=200, body=self._document, content_type=_JSON))
+
+    def _invoke(self, exchange: Exchange) -> None:
+        self._predict(exchange, lambda: _ready(self._batcher))
+
+    def _predict(self, exchange: Exchange, find: Callable[[], Batcher]) -> None:
+        """Let the batcher that `find` finds answer; what `find` raises is the answer otherwise."""
+        headers = exchange.headers
+        invocation = Invocation(
+            body=exchange.body,
+            content_type=headers.get("content-type"),
+            accept=headers.get("accept"),
+            headers=headers,
+            request_id=next(self._request_ids),
+        )
+        arrived = self._clock()
         try:
-            result = self._loading.result().predict(value)
-        except RequestError:
-            raise
-        # A handler may raise anything; a stray sys.exit() must not end the instance either.
-        except (Exception, SystemExit) as error:
-            name = type(error).__name__
-            _logger.exception("`predict` raised %s", name)
-            raise PredictionFailedError(
-                f"{name} in `predict`; see the log, request id `{log.request_id.get()}`"
-            ) from error
-        return codec.encode(result)
+            batcher = find()
+            if _SESSION_ID in headers:
+                found = self._receive_session(headers[_SESSION_ID], exchange.body)
+                if isinstance(found, Response):
+                    exchange.respond(found)
+                    self._note(exchange, invocation, found, arrived, error=None)
+                    return
+                invocation = invocation._replace(session=found)
+            ticket = batcher.submit(invocation, _Reply(self, batcher, exchange))
+        except RequestError as error:
+            response = error_response(error)
+            exchange.respond(response)
+            self._note(exchange, invocation, response, arrived, error=error)
+        else:
+            exchange.on_gone = lambda: self._let_go(batcher, exchange, ticket)
+
+    def _receive_session(self, session_id: str, body: bytes) -> Session | Response:
+        if self._sessions is None:
+            raise refuse_session()
+        return self._sessions.receive(session_id, body)
+
+    # --- The end of an invocation -------------------------------------------------------
+
+    def _let_go(self, batcher: Batcher, exchange: Exchange, ticket: Ticket) -> None:
+        """The caller hung up."""
+        invocation, arrived = ticket.invocation, ticket.arrived
+        batcher.cancel(ticket)
+        error = CallerGoneError("the caller hung up")
+        self._note(exchange, invocation, Response(error.status), arrived, error=error)
+
+    def open_stream(self, batcher: Batcher, exchange: Exchange) -> ResponseStream:
+        """For an answer that is sent chunk by chunk."""
+        return ResponseStream(
+            exchange,
+            call_soon=self._call_soon,
+            begin=batcher.begin_stream,
+            end=batcher.end_stream,
+        )
+
+    def conclude(self, exchange: Exchange, ticket: Ticket) -> None:
+        """Send the answer, unless it was streamed, and note how it went."""
+        response = _response(ticket)
+        if ticket.is_streamed:
+            exchange.end(is_complete=False)  # if its time is up; else it has ended already
+        else:
+            try:
+                exchange.respond(response)
+            except PredictionFailedError as error:  # a header that cannot be sent
+                ticket.error = error
+                response = error_response(error)
+                exchange.respond(response)
+        self._note(
+            exchange, ticket.invocation, response, ticket.arrived, error=ticket.error, ticket=ticket
+        )
+
+    def _note(
+        self,
+        exchange: Exchange,
+        invocation: Invocation,
+        response: Response,
+        arrived: float,
+        *,
+        error: RequestError | None,
+        ticket: Ticket | None = None,
+    ) -> None:
+        """One line in the log, one count in the metrics."""
+        total_s = self._clock() - arrived
+        self._metrics.count(response.status, total_s=total_s)
+        fields = log.request_fields(invocation)
+        fields |= {
+            "path": exchange.path,
+            "status": response.status,
+            "ms": _ms(total_s),
+            "bytes_in": len(invocation.body),
+            "bytes_out": len(response.body),
+        }
+        if ticket is not None and ticket.job is not None:
+            self._metrics.observe(ticket)
+            fields |= _stages(ticket)
+        if error is not None:
+            fields["error"] = error.message
+        self._request_log.add(fields)
 
 
-def _read_scope(scope: Message) -> _Request:
-    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-    return _Request(method=scope["method"], path=scope["path"], headers=headers)
+class _Reply:
+    """Where an invocation's outcome goes; see `ticket.Reply`."""
+
+    __slots__ = ("_app", "_batcher", "_exchange")
+
+    def __init__(self, app: App, batcher: Batcher, exchange: Exchange) -> None:
+        self._app = app
+        self._batcher = batcher
+        self._exchange = exchange
+
+    def deliver(self, ticket: Ticket) -> None:
+        self._app.conclude(self._exchange, ticket)
+
+    def open_stream(self) -> ResponseStream:
+        return self._app.open_stream(self._batcher, self._exchange)
 
 
-def _check_method(request: _Request, *allowed: str) -> None:
-    if request.method not in allowed:
-        allow = ", ".join(allowed)
-        raise MethodNotAllowedError(f"`{request.path}` takes {allow}", allow=allow)
+def _ready(service: AnyService | None) -> AnyService:
+    if service is None:
+        raise NotReadyError("the model is not loaded yet")
+    if service.fault is not None:
+        raise NotReadyError(f"the instance cannot go on: {service.fault}")
+    return service
 
 
-def _error_response(error: RequestError) -> _Response:
-    body = codec.encode({"error": {"code": error.code, "message": error.message}})
-    allow = error.allow if isinstance(error, MethodNotAllowedError) else None
-    return _Response(status=error.status, body=body, allow=allow)
+def _no_route(exchange: Exchange, methods: Mapping[str, object] | None) -> RequestError:
+    if methods is None:
+        return NotFoundError(f"no path `{exchange.path}`")
+    allow = ", ".join(methods)
+    return MethodNotAllowedError(f"`{exchange.path}` takes {allow}", allow=allow)
 
 
-async def _send(response: _Response, send: Send) -> None:
-    headers = [(b"content-length", str(len(response.body)).encode())]
-    if response.body:
-        headers.append((b"content-type", codec.JSON.encode()))
-    if response.allow:
-        headers.append((b"allow", response.allow.encode()))
-    await send({"type": "http.response.start", "status": response.status, "headers": headers})
-    await send({"type": "http.response.body", "body": response.body})
+def _response(ticket: Ticket) -> Response:
+    if ticket.error is not None and not ticket.is_streamed:
+        return error_response(ticket.error)
+    if ticket.answer is None:
+        return error_response(PredictionFailedError("the handler gave no answer"))
+    body = ticket.answer.body
+    return Response(
+        status=200,
+        body=body if isinstance(body, bytes) else b"",
+        content_type=ticket.answer.content_type,
+        headers=tuple(ticket.answer.headers.items()),
+    )
 
 
-def _log_request(
-    request: _Request, response: _Response, *, seconds: float, seen: Mapping[str, object]
-) -> None:
-    fields = {
-        "method": request.method,
-        "path": request.path,
-        "status": response.status,
-        "ms": round(seconds * 1000, 2),
-        "bytes_out": len(response.body),
-        **seen,
+def _ms(seconds: float) -> float:
+    """Milliseconds with three places; three times as fast as `round`."""
+    return int(seconds * 1e6) / 1e3
+
+
+def _stages(ticket: Ticket) -> dict[str, object]:
+    """How long each stage took, in milliseconds, and in what company."""
+    return {
+        "decode_ms": _ms(ticket.decode_s),
+        "queue_ms": _ms(ticket.queue_s),
+        "predict_ms": _ms(ticket.predict_s),
+        "encode_ms": _ms(ticket.encode_s),
+        "batch_size": ticket.batch_size,
+        "tokens": ticket.tokens,
     }
-    for name, header in _LOGGED_HEADERS.items():
-        if value := request.headers.get(header.lower()):
-            fields[name] = value
-    _logger.info("request", extra={"fields": fields})

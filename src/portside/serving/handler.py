@@ -18,11 +18,10 @@ from __future__ import annotations
 
 import importlib.util
 import sys
-from typing import TYPE_CHECKING, Any, Final, Protocol, assert_never
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from portside import contract
 from portside.errors import PortsideError
-from portside.serving.checkpoint import Checkpoint, Task, read_checkpoint
 from portside.serving.tasks.strategy import AggregationStrategy
 
 if TYPE_CHECKING:
@@ -131,18 +130,7 @@ def load_task(
     model_dir: Path, *, strategy: AggregationStrategy = AggregationStrategy.AVERAGE
 ) -> Handler:
     """The task that a folder's checkpoint is for, warmed; an `inference.py` may build on it."""
-    checkpoint = read_checkpoint(model_dir)
-    match checkpoint.task:
-        case Task.TOKEN_CLASSIFICATION:
-            return _token_classification(checkpoint, strategy)
-        case _:
-            assert_never(checkpoint.task)
-
-
-def _token_classification(checkpoint: Checkpoint, strategy: AggregationStrategy) -> Handler:
     # Imported on demand: a handler in plain Python starts without numpy and onnxruntime.
-    from portside.serving.backends.onnx_runtime import OnnxRuntime  # noqa: PLC0415 - see above
-    from portside.serving.tasks import token_classification  # noqa: PLC0415 - see above
+    from portside.serving.handlers import task  # noqa: PLC0415 - see above
 
-    backend = OnnxRuntime(checkpoint.onnx_path)
-    return token_classification.TokenClassification(checkpoint, backend, strategy=strategy)
+    return task.load_task(model_dir, strategy=strategy)

@@ -1,93 +1,181 @@
-"""uvicorn, run from code: it accepts connections, speaks HTTP and drains when told to stop.
+"""The event loop of an instance: accepts connections, keeps time, drains when told to stop.
 
-`import uvicorn` also imports uvicorn's own command line, and with it click and
-multiprocessing: a third of the time until HTTP is up, and packages that an
-instance needs for nothing else. A stand-in for that one module keeps them out.
+listen      connections are accepted until SIGTERM, SIGINT or `stop`
+drain       a moment for requests that are on their way, then no new connections;
+            what is under way is answered, within the grace
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import signal
-import sys
-from contextlib import contextmanager
-from importlib import import_module
-from types import ModuleType
-from typing import TYPE_CHECKING, Final
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final, Protocol
+
+from portside.serving.connection import Connection
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
     from socket import socket
 
-    from portside.serving.app import App
+    from portside.serving.exchange import Exchange
+
+_TICK_S: Final = 0.05
+"""How often deadlines are looked at."""
+
+_TICKS_A_SWEEP: Final = 20
+"""How often, in ticks, connections are looked at."""
+
+_LAST_CALL_S: Final = 0.2
+"""From SIGTERM to the closed door, for requests that were sent before the platform took the
+instance out of its list."""
+
+_BACKLOG: Final = 2048
+"""Connections that may wait to be accepted; the socket listens anew, and with 100 otherwise."""
+
+_MAX_BUFFERED_BYTES: Final = 512 * 1024 * 1024
+"""Bodies of all requests together, received but not answered."""
+
+_logger: Final = logging.getLogger(__name__)
 
 
-@contextmanager
-def _no_command_line() -> Iterator[None]:
-    """While uvicorn is imported, `uvicorn.main` is a module that has `Server` and no commands."""
-    stand_in = ModuleType("uvicorn.main")
+class Application(Protocol):
+    """What answers the exchanges; all of it is called in the event loop."""
 
-    def find(name: str) -> object:
-        return import_module("uvicorn.server").Server if name == "Server" else None
+    def handle(self, exchange: Exchange) -> None:
+        """Answer, now or later."""
+        ...
 
-    stand_in.__dict__["__getattr__"] = find
-    sys.modules.setdefault(stand_in.__name__, stand_in)
-    try:
-        yield
-    finally:
-        if sys.modules[stand_in.__name__] is stand_in:
-            del sys.modules[stand_in.__name__]
-
-
-with _no_command_line():
-    from uvicorn.config import Config
-    from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-    from uvicorn.server import Server
-
-_KEEP_ALIVE_S: Final = 75
-"""Longer than the 60 s for which AWS's load balancers keep an idle connection: the side that
-sends requests has to close first, or some of them meet a closed door."""
-
-
-class Listener(Server):
-    """Serves an app until SIGTERM, SIGINT or `stop`, then finishes what is in flight."""
-
-    def __init__(self, app: App, *, grace_s: int) -> None:
-        config = Config(
-            app,
-            http=HttpToolsProtocol,
-            ws="none",
-            lifespan="off",
-            interface="asgi3",
-            log_config=None,
-            access_log=False,
-            workers=1,
-            proxy_headers=False,
-            server_header=False,
-            timeout_keep_alive=_KEEP_ALIVE_S,
-            timeout_graceful_shutdown=grace_s,
-        )
-        super().__init__(config)
-
-    def listen(self, listening: socket) -> None:
-        """Serve until told to stop; requests that outlive the grace are cut off."""
-        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            runner.run(self.serve(sockets=[listening]))
+    def tick(self) -> None:
+        """Called several times a second."""
+        ...
 
     def stop(self) -> None:
-        """From any thread: accept no more, finish what is in flight, and return from `listen`."""
-        self.should_exit = True
+        """The grace is over: answer what is still in flight at once."""
+        ...
 
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Stop on a signal, and end by returning.
+    async def close(self) -> None:
+        """Called at the end, when nothing is in flight any more."""
+        ...
 
-        uvicorn's own would raise the signal anew at the end, and so turn a clean
-        stop into an exit by SIGTERM.
+
+class Listener:
+    """Serves an application on a socket that listens already."""
+
+    def __init__(
+        self,
+        application: Application,
+        *,
+        max_body_bytes: int,
+        grace_s: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._application = application
+        self.handle = application.handle
+        self.max_body_bytes = max_body_bytes
+        self.clock = clock
+        self.connections: set[Connection] = set()
+        self.is_draining = False
+        self._grace_s = grace_s
+        self._buffered_bytes = 0
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._is_stopped = False
+        self._stopping: asyncio.Event | None = None
+
+    def listen(self, listening: socket, *, on_start: Callable[[], Awaitable[None]]) -> bool:
+        """Serve until told to stop; False if the grace was too short for what was in flight.
+
+        `on_start` is run beside it, as soon as connections are accepted.
         """
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            return runner.run(self._serve(listening, on_start))
+
+    def stop(self) -> None:
+        """From any thread: drain, and return from `listen`."""
+        self._is_stopped = True
+        if self._loop is not None and self._stopping is not None:
+            self._loop.call_soon_threadsafe(self._stopping.set)
+
+    def call_soon(self, function: Callable[[], None]) -> None:
+        """From any thread: call it in the event loop; nothing happens once that has ended."""
+        if self._loop is not None:
+            with suppress(RuntimeError):  # it has ended
+                self._loop.call_soon_threadsafe(function)
+
+    def reserve(self, size_bytes: int) -> bool:
+        """Whether there is room to keep so many bytes more; if so they count from now on."""
+        if self._buffered_bytes + size_bytes > _MAX_BUFFERED_BYTES:
+            return False
+        self._buffered_bytes += size_bytes
+        return True
+
+    def release(self, size_bytes: int) -> None:
+        """So many bytes are kept no longer."""
+        self._buffered_bytes -= size_bytes
+
+    async def _serve(self, listening: socket, on_start: Callable[[], Awaitable[None]]) -> bool:
+        self._loop = loop = asyncio.get_running_loop()
+        self._stopping = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self.handle_exit)
-        yield
+            loop.add_signal_handler(number, self._stopping.set)
+        if self._is_stopped:
+            self._stopping.set()
+        server = await loop.create_server(
+            lambda: Connection(self), sock=listening, backlog=_BACKLOG
+        )
+        ticking = loop.create_task(self._tick())
+        starting = asyncio.ensure_future(on_start())
+        try:
+            await self._stopping.wait()
+            await asyncio.sleep(_LAST_CALL_S)
+            self.is_draining = True
+            await self._accept_the_last(listening)
+            server.close()
+            is_drained = await self._drain()
+            await self._application.close()
+        finally:
+            starting.cancel()
+            ticking.cancel()
+        return is_drained
+
+    async def _accept_the_last(self, listening: socket) -> None:
+        """Closing the socket would cut off callers whom only the kernel has accepted yet."""
+        while True:
+            try:
+                caller, _ = listening.accept()
+            except BlockingIOError:
+                break
+            loop = asyncio.get_running_loop()
+            await loop.connect_accepted_socket(lambda: Connection(self), caller)
+        await asyncio.sleep(_TICK_S / 5)  # to read what they have sent already
+
+    async def _tick(self) -> None:
+        ticks = 0
+        while True:
+            await asyncio.sleep(_TICK_S)
+            ticks += 1
+            try:
+                self._application.tick()
+                if ticks % _TICKS_A_SWEEP == 0:
+                    now = self.clock()
+                    for connection in list(self.connections):
+                        connection.sweep(now)
+            except Exception:  # a fault of ours must not end all deadlines
+                _logger.exception("a tick broke")
+
+    async def _drain(self) -> bool:
+        for connection in list(self.connections):
+            connection.drain()
+        ends = self.clock() + self._grace_s
+        while self.connections and self.clock() < ends:  # noqa: ASYNC110 - see `_tick`
+            await asyncio.sleep(_TICK_S / 5)
+        if all(connection.is_idle for connection in self.connections):
+            return True
+        self._application.stop()
+        await asyncio.sleep(_TICK_S)
+        return False
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

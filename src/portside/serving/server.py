@@ -6,6 +6,9 @@
     4. listener     … while HTTP starts up in the main one: `/ping` answers 503, then 200
     5. SIGTERM      no new connections, requests in flight are finished, exit 0
 
+On a multi-model endpoint nothing is loaded before a request asks for it: `/ping`
+answers 200 at once.
+
 A handler that cannot be loaded ends the process with exit code 1, its traceback
 in the log and the reason in the last line: SageMaker starts the container again
 and reports the failing ping, and the log says why.
@@ -18,45 +21,45 @@ an instance runs as an unprivileged user, without `/dev/shm`, on a read-only dis
 
 from __future__ import annotations
 
-import argparse
+import asyncio
 import logging
 import os
 import signal
 import socket
 import sys
+import threading
 import time
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Final, NoReturn
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Final, NoReturn, cast
 
 from portside import contract
-from portside.errors import PortsideError, UsageError
+from portside.errors import PortsideError
 from portside.serving import log
-from portside.serving.app import App
-from portside.serving.handler import Handler, load_handler
-from portside.serving.tasks.strategy import AggregationStrategy
+from portside.serving.handlers.find import load_handler
+from portside.serving.setting import Settings, read_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
+    from pathlib import Path
 
-_ANY_ADDRESS: Final = "0.0.0.0"  # noqa: S104 - the contract asks for it
+    from portside.serving.handlers.mounted import MountedApp
+    from portside.serving.invocation import Handler
+    from portside.serving.listener import Listener
+    from portside.serving.model_table import ModelTable
 
 _GRACE_S: Final = int(contract.STOP_GRACE_S) - 2
 """For requests in flight after SIGTERM; two seconds before SIGKILL, to end in order."""
 
 _BACKLOG: Final = 2048
-"""Connections that may wait to be accepted; uvicorn's own number."""
+"""Connections that may wait to be accepted."""
 
 _logger: Final = logging.getLogger(__name__)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the instance until it is told to stop, and return its exit code."""
-    # As the first process of a container Python would ignore SIGTERM until uvicorn sees to it.
+    # As the first process of a container Python would ignore SIGTERM until the listener sees to it.
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
-    # The user's code lies in the model folder, where nothing may be written.
-    sys.dont_write_bytecode = True
     log.configure(sys.stdout)
     try:
         settings = read_settings(sys.argv[1:] if argv is None else argv, os.environ)
@@ -65,81 +68,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     except PortsideError as error:
         _log_reason(error)
         return error.exit_code
-
-
-# --- Settings -------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
-    """What can be set from outside; a flag wins over its variable."""
-
-    model_dir: Path
-    host: str
-    port: int
-    program: str | None
-    strategy: AggregationStrategy
-
-
-def read_settings(argv: Sequence[str], environ: Mapping[str, str]) -> Settings:
-    """Settings from the command line, without the program's name, and the environment."""
-    flags = _parser().parse_args(argv)
-    return Settings(
-        model_dir=Path(
-            flags.model_dir or environ.get(contract.ENV_MODEL_DIR) or contract.MODEL_DIR
-        ),
-        host=flags.host or environ.get(contract.ENV_BIND_HOST) or _ANY_ADDRESS,
-        port=_port(flags.port or environ.get(contract.ENV_BIND_TO_PORT) or str(contract.PORT)),
-        program=environ.get(contract.ENV_PROGRAM) or None,
-        strategy=_strategy(
-            environ.get(contract.ENV_AGGREGATION_STRATEGY) or AggregationStrategy.AVERAGE
-        ),
-    )
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="serve", description="Serve the model in a folder on /ping and /invocations."
-    )
-    parser.add_argument(
-        "command",
-        nargs="?",
-        choices=[contract.SERVE_ARGUMENT],
-        help="passed by SageMaker; makes no difference",
-    )
-    parser.add_argument(
-        "--model-dir",
-        metavar="DIR",
-        help=f"the unpacked model artifact [{contract.ENV_MODEL_DIR}, {contract.MODEL_DIR}]",
-    )
-    parser.add_argument(
-        "--host", help=f"the address to listen on [{contract.ENV_BIND_HOST}, {_ANY_ADDRESS}]"
-    )
-    parser.add_argument(
-        "--port", help=f"the port to listen on [{contract.ENV_BIND_TO_PORT}, {contract.PORT}]"
-    )
-    return parser
-
-
-def _port(text: str) -> int:
-    # Port 0 lets the system choose; the log then says which.
-    if not text.isdecimal() or int(text) > 65535:
-        raise UsageError(
-            f"cannot listen on port `{text}`: not a number from 0 to 65535",
-            hint=f"set `--port` or `{contract.ENV_BIND_TO_PORT}` to the port",
-        )
-    return int(text)
-
-
-def _strategy(name: str) -> AggregationStrategy:
-    try:
-        return AggregationStrategy(name)
-    except ValueError as error:
-        names = ", ".join(f"`{strategy}`" for strategy in AggregationStrategy)
-        raise UsageError(
-            f"no aggregation strategy `{name}`",
-            hint=f"set `{contract.ENV_AGGREGATION_STRATEGY}` to one of {names}",
-        ) from error
 
 
 # --- The process ----------------------------------------------------------------
@@ -164,46 +92,97 @@ def _bind(settings: Settings) -> socket.socket:
 
 
 def _serve(settings: Settings, listening: socket.socket) -> int:
-    executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="handler")
-    loading = executor.submit(_load, settings)
-    app = App(loading, executor)
+    ready: Future[None] = Future()
+    loading: Future[Handler | MountedApp] = Future()
+    if settings.models_dir is None:
+        handed = (settings, loading)
+        threading.Thread(target=_load, args=handed, name="loading", daemon=True).start()
 
-    # Imported now, beside the loading: it takes as long as a small model.
+    # Imported now, beside the loading: together they take as long as a small model.
+    from portside.serving.app import App  # noqa: PLC0415 - see above
     from portside.serving.listener import Listener  # noqa: PLC0415 - see above
+    from portside.serving.session import SessionTable  # noqa: PLC0415 - see above
 
-    listener = Listener(app, grace_s=_GRACE_S)
-    loading.add_done_callback(lambda _: listener.stop() if loading.exception() else None)
+    expiration_s = settings.session_expiration_s
+    app = App(
+        limit=settings.queue,
+        max_body_bytes=settings.max_body_bytes,
+        sessions=SessionTable(expiration_s=expiration_s) if expiration_s else None,
+    )
+    listener = Listener(app, max_body_bytes=settings.max_body_bytes, grace_s=_GRACE_S)
+    ready.add_done_callback(lambda future: listener.stop() if future.exception() else None)
+
+    async def attach() -> None:
+        try:
+            if settings.models_dir is None:
+                await app.attach(await asyncio.wrap_future(loading), call_soon=listener.call_soon)
+            else:
+                models = _make_models(settings, settings.models_dir, listener)
+                app.attach_models(models, call_soon=listener.call_soon)
+            ready.set_result(None)
+        except Exception as error:  # noqa: BLE001 - told at the end, as the reason to stop
+            ready.set_exception(error)
+
     host, port = listening.getsockname()[:2]
     _logger.info("listening", extra={"fields": {"host": host, "port": port}})
-    listener.listen(listening)
-    return _finish(loading, app, executor)
+    is_drained = listener.listen(listening, on_start=attach)
+    return _finish(ready, is_drained=is_drained)
 
 
-def _load(settings: Settings) -> Handler:
+def _load(settings: Settings, loading: Future[Handler | MountedApp]) -> None:
+    """In a thread of its own; all that goes wrong is in the future."""
     started = time.perf_counter()
-    handler = load_handler(settings.model_dir, program=settings.program, strategy=settings.strategy)
-    fields = {
-        "model_dir": str(settings.model_dir),
-        "seconds": round(time.perf_counter() - started, 3),
-    }
+    try:
+        handler = _load_handler(settings, settings.model_dir)
+    except BaseException as error:  # noqa: BLE001 - raised again by whoever asks for the result
+        loading.set_exception(error)
+        return
+    seconds = round(time.perf_counter() - started, 3)
+    fields = {"model_dir": str(settings.model_dir), "seconds": seconds}
     _logger.info("ready", extra={"fields": fields})
-    return handler
+    loading.set_result(handler)
 
 
-def _finish(loading: Future[Handler], app: App, executor: ThreadPoolExecutor) -> int:
+def _load_handler(settings: Settings, model_dir: Path) -> Handler | MountedApp:
+    return load_handler(
+        model_dir,
+        program=settings.program,
+        strategy=settings.strategy,
+        default_accept=settings.default_accept,
+        app=settings.app,
+        threads=settings.threads,
+    )
+
+
+def _make_models(settings: Settings, models_dir: Path, listener: Listener) -> ModelTable:
+    from portside.serving.memory import MemoryBudget, models_limit_bytes  # noqa: PLC0415 - only here
+    from portside.serving.model_table import ModelTable  # noqa: PLC0415 - likewise
+
+    limit_bytes = settings.model_memory_bytes or models_limit_bytes()
+    _logger.info("room for models", extra={"fields": {"bytes": limit_bytes}})
+    return ModelTable(
+        # Settings with a folder for models name no app, so it is a handler.
+        lambda model_dir: cast("Handler", _load_handler(settings, model_dir)),
+        root=models_dir,
+        budget=MemoryBudget(limit_bytes),
+        limit=settings.queue,
+        call_soon=listener.call_soon,
+    )
+
+
+def _finish(ready: Future[None], *, is_drained: bool) -> int:
     """The exit code, once the listener is done."""
-    if not loading.done():
+    if not ready.done():
         _logger.info("stopped while loading")
         _leave(0)
-    if error := loading.exception():
+    if error := ready.exception():
         _log_failure(error)
         _leave(1)
-    if app.unfinished:
+    if not is_drained:
         _logger.error("gave up after %d s on a prediction that still ran", _GRACE_S)
         _leave(1)
-    executor.shutdown()
     _logger.info("stopped")
-    return 0
+    _leave(0)
 
 
 def _leave(code: int) -> NoReturn:

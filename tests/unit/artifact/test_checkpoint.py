@@ -123,7 +123,7 @@ def test_choosing_what_is_not_a_model(make_folder: MakeFolder):
             {"model.onnx": "w"},
             {"architectures": ["BertForMaskedLM"]},
             "a `BertForMaskedLM`, and the tasks that need no code are those of "
-            "`…ForTokenClassification` (token-classification)",
+            "`…ForTokenClassification` (token-classification), `…ForSequenceClassification` (",
             "portside init",
             id="unknown task",
         ),
@@ -155,7 +155,7 @@ def test_choosing_what_is_not_a_model(make_folder: MakeFolder):
         pytest.param(
             {"model.onnx": "w"}, {"id2label": {"1": "O"}}, "`id2label`", "each output", id="labels"
         ),
-        pytest.param({"model.onnx": "w"}, {"id2label": None}, "`id2label`", "", id="no labels"),
+        pytest.param({"model.onnx": "w"}, {"id2label": []}, "`id2label`", "", id="a list"),
     ],
 )
 def test_what_cannot_be_served_says_why_and_what_to_do(
@@ -171,6 +171,36 @@ def test_what_cannot_be_served_says_why_and_what_to_do(
     assert message in caught.value.message
     assert not caught.value.message.endswith(".")
     assert hint in (caught.value.hint or "")
+
+
+@pytest.mark.parametrize(
+    ("architecture", "task", "labels"),
+    [
+        ("BertForTokenClassification", Task.TOKEN_CLASSIFICATION, ("LABEL_0", "LABEL_1")),
+        ("BertForSequenceClassification", Task.TEXT_CLASSIFICATION, ("LABEL_0", "LABEL_1")),
+        ("BertForQuestionAnswering", Task.QUESTION_ANSWERING, ()),
+        ("BertModel", Task.FEATURE_EXTRACTION, ()),
+    ],
+)
+def test_every_task_and_its_labels_where_none_are_named(
+    architecture: str, task: Task, labels: tuple[str, ...], make_folder: MakeFolder
+):
+    folder = make_folder({"model.onnx": "w"}, architectures=[architecture], id2label=None)
+
+    found = read_checkpoint(folder, has_handler=False)
+
+    assert (found.task, found.labels) == (task, labels)
+
+
+def test_a_sentence_transformers_model_is_for_feature_extraction(make_folder: MakeFolder):
+    files = {"model.onnx": "w", "modules.json": "[]", "1_Pooling/config.json": "{}"}
+
+    found = read_checkpoint(
+        make_folder(files, architectures=["MPNetForMaskedLM"]), has_handler=False
+    )
+
+    assert found.task is Task.FEATURE_EXTRACTION
+    assert {str(file.path) for file in found.files} > set(files)
 
 
 def test_no_such_folder(tmp_path: Path):

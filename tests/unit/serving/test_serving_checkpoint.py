@@ -9,6 +9,7 @@ import pytest
 
 from portside.errors import PortsideError
 from portside.serving.checkpoint import Task, read_checkpoint
+from portside.serving.sentence_model import Pooling
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -119,6 +120,134 @@ def test_two_models(model_dir: Path):
 
 
 @pytest.mark.parametrize(
+    ("architecture", "task"),
+    [
+        ("BertForTokenClassification", Task.TOKEN_CLASSIFICATION),
+        ("DistilBertForSequenceClassification", Task.TEXT_CLASSIFICATION),
+        ("RobertaForQuestionAnswering", Task.QUESTION_ANSWERING),
+        ("BertModel", Task.FEATURE_EXTRACTION),
+    ],
+)
+def test_the_architecture_tells_the_task(model_dir: Path, architecture: str, task: Task):
+    change(model_dir, "config.json", architectures=[architecture])
+
+    checkpoint = read_checkpoint(model_dir)
+
+    assert checkpoint.task is task
+    is_labeled = task in {Task.TOKEN_CLASSIFICATION, Task.TEXT_CLASSIFICATION}
+    assert bool(checkpoint.labels) is is_labeled
+    assert checkpoint.pooling is Pooling.NONE
+
+
+@pytest.mark.parametrize(
+    ("labels", "entailment"),
+    [(["CONTRADICTION", "NEUTRAL", "ENTAILMENT"], 2), (["entailment", "not_entailment"], 0)],
+)
+def test_a_classifier_that_tells_entailment_takes_any_labels(
+    model_dir: Path, labels: list[str], entailment: int
+):
+    names = {str(number): label for number, label in enumerate(labels)}
+    architectures = ["BertForSequenceClassification"]
+    change(model_dir, "config.json", architectures=architectures, id2label=names)
+
+    checkpoint = read_checkpoint(model_dir)
+
+    assert checkpoint.task is Task.ZERO_SHOT_CLASSIFICATION
+    assert checkpoint.entailment == entailment
+
+
+def test_what_a_text_classifier_was_trained_for(model_dir: Path):
+    architectures = ["BertForSequenceClassification"]
+    change(model_dir, "config.json", architectures=architectures, problem_type="regression")
+
+    assert read_checkpoint(model_dir).problem_type == "regression"
+
+
+def test_labels_that_are_not_named_are_two_with_numbers(model_dir: Path):
+    change(model_dir, "config.json", id2label=None)
+
+    assert read_checkpoint(model_dir).labels == ("LABEL_0", "LABEL_1")
+
+
+# --- sentence-transformers ------------------------------------------------------
+
+
+def make_sentence_model(model_dir: Path, pooling: dict[str, Any], *more: str) -> None:
+    steps = [("", "Transformer"), ("1_Pooling", "Pooling"), *(("2", kind) for kind in more)]
+    modules = [
+        {"path": path, "type": f"sentence_transformers.models.{kind}"} for path, kind in steps
+    ]
+    (model_dir / "modules.json").write_text(json.dumps(modules))
+    (model_dir / "1_Pooling").mkdir()
+    (model_dir / "1_Pooling" / "config.json").write_text(json.dumps(pooling))
+    change(model_dir, "config.json", architectures=["MPNetForMaskedLM"])
+
+
+@pytest.mark.parametrize(
+    ("pooling", "expected"),
+    [
+        (
+            {"pooling_mode_mean_tokens": True, "pooling_mode_cls_token": False, "dimension": 384},
+            Pooling.MEAN,
+        ),
+        ({"pooling_mode_cls_token": True}, Pooling.CLS),
+        ({"pooling_mode_max_tokens": True}, Pooling.MAX),
+        ({"pooling_mode": "cls", "include_prompt": True}, Pooling.CLS),
+    ],
+)
+def test_a_sentence_model_is_for_feature_extraction(
+    model_dir: Path, pooling: dict[str, Any], expected: Pooling
+):
+    make_sentence_model(model_dir, pooling)
+
+    checkpoint = read_checkpoint(model_dir)
+
+    assert checkpoint.task is Task.FEATURE_EXTRACTION
+    assert (checkpoint.pooling, checkpoint.normalize) == (expected, False)
+    assert checkpoint.labels == ()
+
+
+def test_a_sentence_model_may_normalize_and_read_less(model_dir: Path):
+    make_sentence_model(model_dir, {"pooling_mode_mean_tokens": True}, "Normalize")
+    change(model_dir, "sentence_bert_config.json", max_seq_length=256)
+
+    checkpoint = read_checkpoint(model_dir)
+
+    assert checkpoint.normalize
+    assert checkpoint.max_tokens == 256
+
+
+def test_pooling_without_a_list_of_modules(model_dir: Path):
+    make_sentence_model(model_dir, {"pooling_mode_max_tokens": True})
+    (model_dir / "modules.json").unlink()
+
+    assert read_checkpoint(model_dir).pooling is Pooling.MAX
+
+
+@pytest.mark.parametrize(
+    ("pooling", "more", "message"),
+    [
+        ({"pooling_mode_mean_tokens": True}, ["Dense"], "names `Dense`"),
+        ({"pooling_mode_weightedmean_tokens": True}, [], "`pooling_mode_weightedmean_tokens`"),
+        (
+            {"pooling_mode_mean_tokens": True, "pooling_mode_cls_token": True},
+            [],
+            "`pooling_mode_cls_token`, `pooling_mode_mean_tokens`",
+        ),
+        ({"pooling_mode": "lasttoken"}, [], "`lasttoken`"),
+        ({}, [], "none, and what can be done"),
+    ],
+)
+def test_steps_that_would_be_left_out_are_refused(
+    model_dir: Path, pooling: dict[str, Any], more: list[str], message: str
+):
+    make_sentence_model(model_dir, pooling, *more)
+
+    with pytest.raises(PortsideError, match=message):
+        read_checkpoint(model_dir)
+
+
+@pytest.mark.parametrize(
     ("architectures", "named"),
     [(["BertForMaskedLM"], "`BertForMaskedLM`"), ([], "no architecture"), (None, "no arch")],
 )
@@ -133,7 +262,7 @@ def test_an_unknown_task(model_dir: Path, architectures: object, named: str):
     assert "inference.py" in caught.value.hint
 
 
-@pytest.mark.parametrize("labels", [None, {}, ["O"], {"0": "O", "2": "B-PER"}])
+@pytest.mark.parametrize("labels", [{}, ["O"], {"0": "O", "2": "B-PER"}])
 def test_labels_that_do_not_fit(model_dir: Path, labels: object):
     change(model_dir, "config.json", id2label=labels)
 

@@ -9,10 +9,10 @@ in transformers 5: callers move between the two and must not see a difference.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Final, assert_never
+from typing import TYPE_CHECKING, assert_never
 
 import numpy as np
 
@@ -20,9 +20,6 @@ from portside.serving.tasks.strategy import AggregationStrategy
 
 if TYPE_CHECKING:
     import numpy.typing as npt
-
-_IGNORED_LABEL: Final = "O"
-"""Outside of any entity; the pipeline's default `ignore_labels`."""
 
 Join = Callable[[list[str]], str]
 """Token texts to the text that they stand for: the tokenizer's decoder."""
@@ -78,18 +75,20 @@ def aggregate(
     *,
     labels: Sequence[str],
     strategy: AggregationStrategy,
+    ignored_labels: Collection[str],
     join: Join,
 ) -> list[TokenEntity] | list[Entity]:
     """The entities of one text, in its order.
 
-    `scores` holds a row of probabilities for each token, a column for each label.
+    `scores` holds a row of probabilities for each token, a column for each label. Left out is
+    what bears one of `ignored_labels`: as a token under `none`, else as a whole.
     """
     if not tokens:
         return []
     words = _words(tokens, scores, labels=labels, strategy=strategy)
     match strategy:
         case AggregationStrategy.NONE:
-            return [_token_entity(word) for word in words if word.label != _IGNORED_LABEL]
+            return [_token_entity(word) for word in words if word.label not in ignored_labels]
         case AggregationStrategy.SIMPLE:
             spell: Callable[[_Word], str] = _token_text
         case AggregationStrategy.FIRST | AggregationStrategy.AVERAGE | AggregationStrategy.MAX:
@@ -106,7 +105,7 @@ def aggregate(
             end=group[-1].tokens[-1].end,
         )
         for kind, group in groups
-        if kind != _IGNORED_LABEL
+        if kind not in ignored_labels
     ]
 
 

@@ -1,161 +1,163 @@
 """Token classification: texts to entities.
 
-    texts ──tokenizer──▶ windows ──backend──▶ logits ──softmax──▶ scores ──aggregation──▶ entities
+    text ──tokenizer──▶ windows ──graph──▶ logits ──softmax──▶ scores ──aggregation──▶ entities
 
-A text longer than the model can read is cut into consecutive windows. Each is
-read alone, and their tokens are put together again before they become entities.
-So nothing is left out (the pipeline of transformers drops what is too long) and
-an entity across a cut stays whole; only the model's sight ends at a cut.
+A text longer than the model can read is cut into windows that overlap, and each
+token is judged in the window where it has the most context: an overlap is parted
+in its middle, the left half belongs to the window before, the right half to the
+one after.
+
+    window 1   [CLS] ───────────────────┊─────── [SEP]
+    window 2                  [CLS] ────┊────────────────────────── [SEP]
+                                        cut
+
+Tokens of all windows are put together again before they become entities, so each
+counts exactly once: none is lost (transformers' pipeline drops what is too long,
+unless told otherwise) and an entity across a cut stays whole.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from itertools import islice
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from portside.errors import PortsideError
-from portside.serving.error import InvalidBodyError
-from portside.serving.tasks.aggregation import Entity, TokenEntity, aggregate
-from portside.serving.tasks.request import text_request
+from portside.serving.tasks.aggregation import Entity, Token, TokenEntity, aggregate
+from portside.serving.tasks.request import TEXT_BODIES, Parameters, read_request
+from portside.serving.tasks.score import softmax
 from portside.serving.tasks.strategy import AggregationStrategy
-from portside.serving.tasks.tokenizer import TextTokenizer
+from portside.serving.tasks.task import Work, answer_each
+from portside.serving.tasks.tokenizer import TextTokenizer, cut, max_stride
 
 if TYPE_CHECKING:
-    import numpy.typing as npt
     from tokenizers import Encoding
 
     from portside.serving.checkpoint import Checkpoint
+    from portside.serving.tasks.field import Field
+    from portside.serving.tasks.task import Output
 
-_BATCH_SIZE: Final = 8
-"""Windows in one call of the backend, which also bounds its memory. Sorted batches of eight gave
-6 to 25 % more texts a second than single ones (DistilBERT on two cores, int8 and fp32)."""
+_IGNORED_LABELS: Final = ("O",)
+"""Outside of any entity; the pipeline's default `ignore_labels`."""
 
-_WARM_UP_TEXT: Final = "Ada Lovelace lived in London."
+_OVERLAP: Final = 4
+"""The part of a window that it shares with the next, as a divisor. A quarter leaves a token of a
+512-token window at least 63 tokens of context on either side, for a third more work."""
 
-_KNOWN_INPUTS: Final = {"input_ids", "attention_mask", "token_type_ids"}
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Options:
+    strategy: AggregationStrategy
+    ignored_labels: frozenset[str]
+    stride: int
 
 
-class Backend(Protocol):
-    """Runs the weights."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Window:
+    """A piece of a text as the model reads it, and the tokens of it that are judged here."""
 
-    @property
-    def input_names(self) -> Sequence[str]:
-        """What the graph has to be fed."""
-        ...
-
-    def run(self, feed: Mapping[str, npt.NDArray[np.int64]]) -> npt.NDArray[np.float32]:
-        """Logits of shape (windows, tokens, labels) for inputs of shape (windows, tokens)."""
-        ...
+    encoding: Encoding
+    judged: slice
 
 
 class TokenClassification:
-    """A checkpoint around a backend, warmed and ready to answer bodies."""
+    """Bodies to entities, by the labels of a checkpoint."""
+
+    example: Final = {"strings": ["Ada Lovelace lived in London."]}
 
     def __init__(
-        self, checkpoint: Checkpoint, backend: Backend, *, strategy: AggregationStrategy
+        self, checkpoint: Checkpoint, tokenizer: TextTokenizer, *, strategy: AggregationStrategy
     ) -> None:
-        self._tokenizer = TextTokenizer(checkpoint)
-        self._backend = backend
+        self._tokenizer = tokenizer
         self._strategy = strategy
         self._labels = checkpoint.labels
-        self._pad_token_id = checkpoint.pad_token_id
-        self._warm_up(checkpoint)
+        self._room = checkpoint.max_tokens - tokenizer.special_tokens()
+        self.most_stride = max_stride(self._room)
+        """The largest `stride` that a request may ask for, in tokens."""
+        unknown = checkpoint.unknown_token or tokenizer.unknown_token
+        self._unknown_id = tokenizer.token_id(unknown) if unknown else None
 
-    def predict(self, body: object) -> object:
-        """The answer to a decoded body: a list of entities a text; of a bare text just its list."""
-        request = text_request(body)
-        strategy = self._requested_strategy(request.parameters)
-        answers = self.classify(request.texts, strategy=strategy)
-        return answers[0] if request.is_single else answers
+    def open(self, body: Field) -> Work:
+        """A list of entities for each text."""
+        names = ("aggregation_strategy", "ignore_labels", "stride")
+        request = read_request(body, expected=TEXT_BODIES, parameters=names)
+        options = self._read_options(request.parameters)
+        return answer_each(request, lambda item: self._classify(item.text(), options))
 
-    def classify(
-        self, texts: Sequence[str], *, strategy: AggregationStrategy
-    ) -> list[list[TokenEntity] | list[Entity]]:
-        """The entities of each text, in the order of the texts."""
-        windows_by_text = self._tokenizer.windows(texts)
-        scores = iter(self._scores([window for windows in windows_by_text for window in windows]))
-        return [
-            self._entities(text, windows, list(islice(scores, len(windows))), strategy=strategy)
-            for text, windows in zip(texts, windows_by_text, strict=True)
-        ]
-
-    def _entities(
-        self,
-        text: str,
-        windows: Sequence[Encoding],
-        scores: Sequence[npt.NDArray[np.float32]],
-        *,
-        strategy: AggregationStrategy,
-    ) -> list[TokenEntity] | list[Entity]:
-        """The entities of one text, out of the scores of its windows."""
-        if not windows:
-            return []
-        is_special = np.concatenate([window.special_tokens_mask for window in windows])
-        return aggregate(
-            self._tokenizer.tokens(text, windows),
-            np.concatenate(scores)[is_special == 0],
-            labels=self._labels,
-            strategy=strategy,
-            join=self._tokenizer.join,
+    def _read_options(self, parameters: Parameters) -> _Options:
+        ignored = parameters.get("ignore_labels")
+        labels = (label.text() for label in ignored.items()) if ignored else _IGNORED_LABELS
+        return _Options(
+            strategy=parameters.choice("aggregation_strategy", default=self._strategy),
+            ignored_labels=frozenset(labels),
+            stride=parameters.whole_number(
+                "stride", default=self._room // _OVERLAP, least=0, most=self.most_stride
+            ),
         )
 
-    def _scores(self, windows: Sequence[Encoding]) -> list[npt.NDArray[np.float32]]:
-        """Probabilities of each window, of shape (tokens, labels), in the order of the windows."""
-        scores: dict[int, npt.NDArray[np.float32]] = {}
-        by_length = sorted(range(len(windows)), key=lambda index: len(windows[index]))
-        for start in range(0, len(by_length), _BATCH_SIZE):
-            batch = by_length[start : start + _BATCH_SIZE]
-            logits = self._backend.run(self._feed([windows[index] for index in batch]))
-            for index, rows in zip(batch, _softmax(logits), strict=True):
-                scores[index] = rows[: len(windows[index])]
-        return [scores[index] for index in range(len(windows))]
+    def _classify(self, text: str, options: _Options) -> Work:
+        windows = self._windows(text, stride=options.stride)
 
-    def _feed(self, batch: Sequence[Encoding]) -> dict[str, npt.NDArray[np.int64]]:
-        shape = (len(batch), max(len(window) for window in batch))
-        feed = {name: np.zeros(shape, dtype=np.int64) for name in self._backend.input_names}
-        if "input_ids" in feed:
-            feed["input_ids"].fill(self._pad_token_id)
-        for row, window in enumerate(batch):
-            columns = {
-                "input_ids": window.ids,
-                "attention_mask": window.attention_mask,
-                "token_type_ids": window.type_ids,
-            }
-            for name, array in feed.items():
-                array[row, : len(window)] = columns[name]
-        return feed
-
-    def _requested_strategy(self, parameters: Mapping[str, Any]) -> AggregationStrategy:
-        if unknown := parameters.keys() - {"aggregation_strategy"}:
-            names = ", ".join(f"`{name}`" for name in sorted(unknown))
-            raise InvalidBodyError(f"`parameters` takes `aggregation_strategy` only, got {names}")
-        strategy = parameters.get("aggregation_strategy", self._strategy)
-        if strategy not in list(AggregationStrategy):
-            names = ", ".join(f"`{name}`" for name in AggregationStrategy)
-            raise InvalidBodyError(
-                f"`parameters.aggregation_strategy` is `{strategy}`, not one of {names}"
-            )
-        return AggregationStrategy(strategy)
-
-    def _warm_up(self, checkpoint: Checkpoint) -> None:
-        """Predict once, so that the first caller does not pay for it; see that the parts fit."""
-        path = checkpoint.onnx_path
-        if unknown := set(self._backend.input_names) - _KNOWN_INPUTS:
-            names = ", ".join(f"`{name}`" for name in sorted(unknown))
-            raise PortsideError(f"cannot feed `{path}`: it wants {names}, which no tokenizer makes")
-        windows = self._tokenizer.windows([_WARM_UP_TEXT])[0]
-        width = self._scores(windows)[0].shape[-1]
-        if width != len(self._labels):
-            raise PortsideError(
-                f"`{path}` scores {width} labels, and its `config.json` names {len(self._labels)}",
-                hint="put the `config.json` there that the model was exported with",
+        def answer(outputs: Sequence[Output]) -> list[TokenEntity] | list[Entity]:
+            if not windows:
+                return []
+            logits = [
+                output[0][window.judged] for window, output in zip(windows, outputs, strict=True)
+            ]
+            return aggregate(
+                list(self._tokens(text, windows)),
+                softmax(np.concatenate(logits)),
+                labels=self._labels,
+                strategy=options.strategy,
+                ignored_labels=options.ignored_labels,
+                join=self._tokenizer.join,
             )
 
+        return Work(inputs=[window.encoding for window in windows], answer=answer)
 
-def _softmax(logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    exponentials: npt.NDArray[np.float32] = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    sums: npt.NDArray[np.float32] = exponentials.sum(axis=-1, keepdims=True)
-    return exponentials / sums
+    def _windows(self, text: str, *, stride: int) -> list[_Window]:
+        """The windows of a text; none for one without tokens."""
+        pieces = cut(self._tokenizer.tokenize(text), self._room, stride=stride)
+        windows = []
+        for number, piece in enumerate(pieces):
+            if not len(piece):
+                continue
+            encoding = self._tokenizer.wrap(piece)
+            leading = encoding.special_tokens_mask.index(0)
+            begin = stride - stride // 2 if number > 0 else 0
+            end = len(piece) - (stride // 2 if number < len(pieces) - 1 else 0)
+            judged = slice(leading + begin, leading + end)
+            windows.append(_Window(encoding=encoding, judged=judged))
+        return windows
+
+    def _tokens(self, text: str, windows: Sequence[_Window]) -> Iterator[Token]:
+        """The tokens of a text, each from the window where it is judged.
+
+        They are numbered as if the model had read the text in one piece.
+        """
+        index = windows[0].judged.start
+        for window in windows:
+            encoding, judged = window.encoding, window.judged
+            columns = (encoding.ids[judged], encoding.tokens[judged], encoding.offsets[judged])
+            for token_id, token, span in zip(*columns, strict=True):
+                yield self._token(text, token, token_id=token_id, span=span, index=index)
+                index += 1
+
+    def _token(
+        self, text: str, token: str, *, token_id: int, span: tuple[int, int], index: int
+    ) -> Token:
+        """How a token is written and whether it continues a word, by the rules of the pipeline.
+
+        With a prefix such as `##` a continuing token is longer than its place in the text
+        (and so, falsely, is one that normalization made longer). Without one a token
+        continues a word if no space stands before it or is part of it.
+        """
+        start, end = span
+        if token_id == self._unknown_id:
+            token, is_subword = text[start:end], False
+        elif self._tokenizer.continuing_prefix:
+            is_subword = len(token) != end - start
+        else:
+            is_subword = start > 0 and " " not in text[start - 1 : start + 1]
+        return Token(text=token, start=start, end=end, index=index, is_subword=is_subword)

@@ -1,80 +1,83 @@
-"""A checkpoint's tokenizer: texts to windows, windows to tokens, token texts to words."""
+"""A checkpoint's tokenizer: texts to inputs that the model can read.
+
+    text ──tokenize──▶ tokens ──cut──▶ pieces ──wrap──▶ inputs, with special tokens around each
+
+Cutting is done here and not by the tokenizer's own settings: those are one state
+for all threads, and each request may ask for another cut.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from itertools import chain
 from typing import TYPE_CHECKING
 
-from tokenizers import Encoding, Tokenizer
+from tokenizers import Tokenizer, processors
 
 from portside.errors import PortsideError
-from portside.serving.tasks.aggregation import Token
 
 if TYPE_CHECKING:
-    from portside.serving.checkpoint import Checkpoint
+    from pathlib import Path
+
+    from tokenizers import Encoding
 
 
 class TextTokenizer:
-    """`tokenizer.json`, set to cut texts at the model's longest input."""
+    """`tokenizer.json`; may be used by several threads at once."""
 
-    def __init__(self, checkpoint: Checkpoint) -> None:
-        path = checkpoint.tokenizer_path
+    def __init__(self, path: Path) -> None:
         try:
             self._tokenizer = Tokenizer.from_file(str(path))
-            # The file may ask for padding or a shorter cut, as it was used in training.
-            self._tokenizer.no_padding()
-            self._tokenizer.enable_truncation(checkpoint.max_tokens)
         except Exception as error:  # tokenizers raises bare Exception for a broken file
             raise PortsideError(f"cannot load `{path}`: {error}") from error
+        # The file may ask for padding or a shorter cut, as it was used in training.
+        self._tokenizer.no_padding()
+        self._tokenizer.no_truncation()
+        # Applied to each piece, and so not to the whole text before. Without one, tokenizers
+        # itself puts pairs together as this template does.
+        self._processor = self._tokenizer.post_processor or processors.TemplateProcessing(
+            single="$A", pair="$A $B:1"
+        )
+        self._tokenizer.post_processor = None
         model = self._tokenizer.model
-        self._has_subword_prefix = bool(getattr(model, "continuing_subword_prefix", None))
-        unknown = checkpoint.unknown_token or getattr(model, "unk_token", None)
-        self._unknown_id = self._tokenizer.token_to_id(unknown) if unknown else None
-        self._decoder = self._tokenizer.decoder
+        self.continuing_prefix: str | None = getattr(model, "continuing_subword_prefix", None)
+        """What marks a token that continues a word, such as `##`; None where nothing does."""
+        self.unknown_token: str | None = getattr(model, "unk_token", None)
 
-    def windows(self, texts: Sequence[str]) -> list[list[Encoding]]:
-        """For each text the pieces of it that the model can read, special tokens included.
+    def tokenize(self, text: str) -> Encoding:
+        """All tokens of a text, without special ones."""
+        return self._tokenizer.encode(text)
 
-        Mostly one; none for a text without tokens.
-        """
-        encodings = self._tokenizer.encode_batch(list(texts))
-        pieces = ((encoding, *encoding.overflowing) for encoding in encodings)
-        return [[piece for piece in windows if len(piece)] for windows in pieces]
+    def wrap(self, first: Encoding, second: Encoding | None = None) -> Encoding:
+        """One text or a pair as an input, with the special tokens that belong to it."""
+        return self._processor.process(first, second)
 
-    def tokens(self, text: str, windows: Sequence[Encoding]) -> list[Token]:
-        """The tokens of a text over all its windows, without the special ones."""
-        return list(self._tokens(text, windows))
+    def special_tokens(self, *, is_pair: bool = False) -> int:
+        """How many special tokens `wrap` adds."""
+        return int(self._processor.num_special_tokens_to_add(is_pair))
+
+    def token_id(self, token: str) -> int | None:
+        """The id of a token, None for one that it does not know."""
+        return self._tokenizer.token_to_id(token)
 
     def join(self, token_texts: list[str]) -> str:
         """The text that tokens stand for: `["love", "##lace"]` is `lovelace`."""
-        if self._decoder is None:
-            return " ".join(token_texts)
-        return str(self._decoder.decode(token_texts))
+        decoder = self._tokenizer.decoder
+        return str(decoder.decode(token_texts)) if decoder else " ".join(token_texts)
 
-    def _tokens(self, text: str, windows: Sequence[Encoding]) -> Iterator[Token]:
-        columns = (
-            zip(window.ids, window.tokens, window.offsets, window.special_tokens_mask, strict=True)
-            for window in windows
-        )
-        for index, (token_id, token, span, is_special) in enumerate(chain.from_iterable(columns)):
-            if not is_special:
-                yield self._token(text, token, token_id=token_id, span=span, index=index)
 
-    def _token(
-        self, text: str, token: str, *, token_id: int, span: tuple[int, int], index: int
-    ) -> Token:
-        """How a token is written and whether it continues a word, by the rules of the pipeline.
+def cut(tokens: Encoding, room: int, *, stride: int = 0) -> list[Encoding]:
+    """Pieces of at most `room` tokens, each beginning with the last `stride` of the one before.
 
-        With a prefix such as `##` a continuing token is longer than its place in the text
-        (and so, falsely, is one that normalization made longer). Without one a token
-        continues a word if no space stands before it or is part of it.
-        """
-        start, end = span
-        if token_id == self._unknown_id:
-            token, is_subword = text[start:end], False
-        elif self._has_subword_prefix:
-            is_subword = len(token) != end - start
-        else:
-            is_subword = start > 0 and " " not in text[start - 1 : start + 1]
-        return Token(text=token, start=start, end=end, index=index, is_subword=is_subword)
+    `stride` is less than `room`. Changes `tokens` itself, which becomes the first piece.
+    """
+    if len(tokens) <= room:
+        return [tokens]
+    tokens.truncate(room, stride=stride)
+    return [tokens, *tokens.overflowing]
+
+
+def max_stride(room: int) -> int:
+    """How much pieces of `room` tokens may overlap.
+
+    With three quarters there is four times as much to read, with more a long text fills the memory.
+    """
+    return max(room * 3 // 4, 0)

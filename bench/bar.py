@@ -1,0 +1,108 @@
+"""What Portside has to reach, as ratios within one run: figures drift with the machine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from bench.no_op import CONNECTIONS
+from bench.peers import (
+    BASELINE,
+    FASTAPI,
+    LITSERVE,
+    PORTSIDE,
+    PORTSIDE_FP32,
+    PORTSIDE_INT8,
+    RAW_ASGI,
+)
+from bench.result import Result
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bar:
+    """A ratio and its bound."""
+
+    name: str
+    figure: float
+    bound: float
+    is_least: bool = True
+    """Whether `bound` is the least that the figure may be, and not the most."""
+
+    @property
+    def is_met(self) -> bool:
+        """Whether the figure is on the right side of the bound."""
+        return self.figure >= self.bound if self.is_least else self.figure <= self.bound
+
+
+def make_bars(result: Result) -> list[Bar]:
+    """Those of the parts that were run."""
+    return [
+        *_task_bars(result),
+        *_limit_bars(result),
+        *_overload_bars(result),
+        *_no_op_bars(result),
+    ]
+
+
+def _task_bars(result: Result) -> Iterator[Bar]:
+    if result.tasks is None:
+        return
+    baseline, int8 = result.tasks[BASELINE], result.tasks[PORTSIDE_INT8]
+    for name, bound in ((PORTSIDE_INT8, 6.5), (PORTSIDE_FP32, 2.5)):
+        yield Bar(
+            name=f"{name}, strings/s at saturation, in those of the baseline",
+            figure=result.tasks[name].saturated_strings_per_s / baseline.saturated_strings_per_s,
+            bound=bound,
+        )
+    yield Bar(
+        name=f"{PORTSIDE_INT8}, p50 at one connection, in that of the baseline",
+        figure=int8.loads[1].p50_ms / baseline.loads[1].p50_ms,
+        bound=1 / 4,
+        is_least=False,
+    )
+    yield Bar(
+        name=f"{PORTSIDE_INT8}, start to first prediction, in that of the baseline",
+        figure=int8.prediction_s / baseline.prediction_s,
+        bound=1 / 12,
+        is_least=False,
+    )
+    yield Bar(
+        name=f"{PORTSIDE_INT8}, resident memory, in that of the baseline",
+        figure=int8.resident_bytes / baseline.resident_bytes,
+        bound=1 / 3,
+        is_least=False,
+    )
+
+
+def _limit_bars(result: Result) -> Iterator[Bar]:
+    for name, limit in (result.limit or {}).items():
+        yield Bar(
+            name=f"{name}, strings/s at saturation, in those of the bare backend offline",
+            figure=limit.share,
+            bound=0.9,
+        )
+
+
+def _overload_bars(result: Result) -> Iterator[Bar]:
+    if result.overload is not None:
+        yield Bar(
+            name="p99 of accepted requests at twice the capacity, in the p99 at half of it",
+            figure=result.overload.ratio,
+            bound=3,
+            is_least=False,
+        )
+
+
+def _no_op_bars(result: Result) -> Iterator[Bar]:
+    if result.no_op is None:
+        return
+    for connections in CONNECTIONS:
+        rates = {name: each[connections].requests_per_s for name, each in result.no_op.items()}
+        for peer, bound in ((RAW_ASGI, 0.8), (FASTAPI, 3), (LITSERVE, 15)):
+            yield Bar(
+                name=f"no-op at {connections} connections, requests/s in those of {peer}"
+                if connections > 1
+                else f"no-op at one connection, requests/s in those of {peer}",
+                figure=rates[PORTSIDE] / rates[peer],
+                bound=bound,
+            )

@@ -1,0 +1,1 @@
+"""Whose code answers, and how it is called; `find` tells the order."""
