@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt
 
-.PHONY: help demo test unit check format bench clean lock
+.PHONY: help demo test unit check format bench soak clean lock
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -29,8 +29,12 @@ format: $(VENV)/.dev  ## mend what the tools can mend
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(VENV)/.dev  ## measure serving beside an app like those people write by hand
+bench: $(VENV)/.dev  ## measure serving beside its peers, the machine's limits, and at overload
+	$(PIP) --quiet -r bench/requirements.txt
 	$(BIN)/python -m bench
+
+soak: $(VENV)/.dev  ## five minutes of good, bad, slow and vanishing clients
+	$(BIN)/python -m tests.soak
 
 lock: $(VENV)/.dev  ## resolve constraints.txt anew
 	@$(BIN)/python -m pip install --quiet uv

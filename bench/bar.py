@@ -91,6 +91,13 @@ def _overload_bars(result: Result) -> Iterator[Bar]:
             bound=3,
             is_least=False,
         )
+        # A 504 at the deadline bounds the p99 as well: what is accepted has to be answered.
+        yield Bar(
+            name="share of the requests accepted at twice the capacity that got no answer in time",
+            figure=result.overload.twice.late_share,
+            bound=0.01,
+            is_least=False,
+        )
 
 
 def _no_op_bars(result: Result) -> Iterator[Bar]:

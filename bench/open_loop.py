@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import json
 import random
 import sys
@@ -93,6 +94,7 @@ class OpenLoop:
         self._tasks: set[asyncio.Task[None]] = set()
         self._latencies: dict[str, list[float]] = {}
         self._in_flight = 0
+        self._all_answered = asyncio.Event()
 
     async def run(self, *, rate: float, seconds: float) -> Seen:
         """Arrivals at a mean of `rate` a second for `seconds`."""
@@ -101,16 +103,16 @@ class OpenLoop:
         not_sent, latest_s = 0, 0.0
         for number, offset in enumerate(arrivals):
             due = started + offset
-            while (wait_s := due - time.perf_counter()) > 0:
-                await asyncio.sleep(wait_s)
-            latest_s = max(latest_s, -wait_s)
+            await _sleep_until(due)
+            latest_s = max(latest_s, time.perf_counter() - due)
             if self._in_flight >= MOST_IN_FLIGHT:
                 not_sent += 1
                 continue
             self._send(self._requests[number % len(self._requests)], due=due)
-        until = time.perf_counter() + LAST_ANSWER_S
-        while self._in_flight and time.perf_counter() < until:
-            await asyncio.sleep(0.01)
+        self._all_answered.clear()
+        if self._in_flight:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._all_answered.wait(), LAST_ANSWER_S)
         return Seen(
             seconds=arrivals[-1],
             latencies_s=self._latencies,
@@ -138,9 +140,16 @@ class OpenLoop:
     def note(self, connection: Connection, *, status: str, due: float, is_kept: bool) -> None:
         """An answer is there, and its connection free."""
         self._in_flight -= 1
+        if not self._in_flight:
+            self._all_answered.set()
         self._latencies.setdefault(status, []).append(time.perf_counter() - due)
         if is_kept:
             self._idle.append(connection)
+
+
+async def _sleep_until(due: float) -> None:
+    # Behind already, it still lets the answers in that are there.
+    await asyncio.sleep(max(0.0, due - time.perf_counter()))
 
 
 def draw_arrivals(*, rate: float, seconds: float) -> list[float]:

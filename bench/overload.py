@@ -50,6 +50,11 @@ class OpenLoad:
     generator_behind_ms: float
     """How late the generator sent at worst; it counts against the server."""
 
+    @property
+    def late_share(self) -> float:
+        """Of what was accepted."""
+        return self.late / (self.answered + self.late)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Overload:

@@ -34,9 +34,9 @@ def make_page(result: Result) -> str:
 def _head(result: Result) -> str:
     return f"""# Serving, beside others
 
-Written by `{result.command}` on {result.date}; do not edit. The run took
-{result.seconds / 60:.0f} minutes on a machine whose load average was {result.load_average:.1f}
-before it.
+Written by `{result.command}` on {result.date}; do not edit. The run
+took {result.seconds / 60:.0f} minutes; the load average of the machine was
+{result.load_average:.1f} before it.
 
 Only ratios say something about another machine, and only within one run."""
 
@@ -85,15 +85,15 @@ def _bars(bars: list[Bar]) -> str:
 def _tasks(result: Result) -> str:
     if result.tasks is None or result.agreements is None:
         return ""
-    entities = next(iter(result.agreements.values())).entities
+    any_of_them = next(iter(result.agreements.values()))
     apart = {name: each.largest_score_difference for name, each in result.agreements.items()}
     scores = max(each for name, each in apart.items() if name != PORTSIDE_INT8)
     return f"""## One model behind each server
 
 DistilBERT-base token classification, {result.texts.count} texts, medians of {result.rounds}
-rounds, each with a fresh process. Answers were compared first: all give the baseline's
-{entities} entities, spans and labels equal, scores at most {scores:.1g} apart (8-bit weights:
-{apart[PORTSIDE_INT8]:.1g}).
+rounds, each with a fresh process. Answers were compared first: in {any_of_them.texts} texts all
+find the baseline's {any_of_them.entities} entities, spans and labels equal, scores at most
+{scores:.1g} apart (8-bit weights: {apart[PORTSIDE_INT8]:.1g}).
 
 {table(("", *result.tasks), list(_task_rows(result.tasks)))}
 
@@ -124,18 +124,18 @@ def _limit(result: Result) -> str:
             name,
             number(limit.portside),
             number(limit.backend),
-            f"{limit.way.streams} × {limit.way.threads} threads, batches of {limit.way.batch_size}",
+            f"{limit.way.streams} x {limit.way.threads} threads, {limit.way.batch_size} a batch",
             f"{limit.share:.2f}",
             number(limit.machine),
         )
         for name, limit in result.limit.items()
     ]
-    head = ("", "Portside", "bare backend", "in the way", "share", "matrix products alone")
+    head = ("", "Portside", "bare backend", "threads, batches", "share", "matrix products alone")
     return f"""## How much of the machine that is
 
 Strings/s: Portside under load; onnxruntime alone, offline, on the same texts, tokenized
 beforehand and sorted by length, in the best of several ways; and what the machine's own products
-of 512 × 768 × 3072 (numpy in fp32, onnxruntime's `MatMulInteger` in int8) would allow if a text
+of 512 x 768 x 3072 (numpy in fp32, onnxruntime's `MatMulInteger` in int8) would allow if a text
 were nothing else. In turn, in the same rounds.
 
 {table(head, rows)}"""
@@ -152,7 +152,7 @@ def _overload(result: Result) -> str:
         "accepted, p50 (ms)",
         "accepted, p99 (ms)",
         "refused",
-        "late",
+        "late, of accepted",
         "refused within, p99 (ms)",
         "answers/s",
     )
@@ -175,8 +175,8 @@ def _open_cells(load: OpenLoad) -> tuple[str, ...]:
         number(load.accepted_p50_ms),
         number(load.accepted_p99_ms),
         f"{load.refused / load.requests:.0%}",
-        f"{load.late / load.requests:.1%}",
-        "–" if load.refused_p99_ms is None else number(load.refused_p99_ms),
+        f"{load.late_share:.1%}",
+        "-" if load.refused_p99_ms is None else number(load.refused_p99_ms),
         number(load.goodput),
     )
 

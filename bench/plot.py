@@ -20,10 +20,10 @@ def draw_latencies(tasks: Mapping[str, TaskSpeed], folder: Path) -> None:
     mpl.use("Agg")
     # Text stays text, and the same figures give the same bytes.
     mpl.rcParams |= {"svg.fonttype": "none", "svg.hashsalt": "portside", "font.size": 9}
-    from matplotlib import pyplot  # noqa: PLC0415
-    from matplotlib.ticker import ScalarFormatter  # noqa: PLC0415
+    from matplotlib import pyplot as plt  # noqa: PLC0415
+    from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter  # noqa: PLC0415
 
-    figure, panels = pyplot.subplots(
+    figure, panels = plt.subplots(
         1, len(CONNECTIONS), figsize=(10, 3), sharey=True, layout="constrained"
     )
     names = list(tasks)
@@ -40,7 +40,9 @@ def draw_latencies(tasks: Mapping[str, TaskSpeed], folder: Path) -> None:
             )
         noun = "connection" if connections == 1 else "connections"
         panel.set(xscale="log", title=f"{connections} {noun}", xlabel="latency, ms")
+        panel.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         panel.xaxis.set_major_formatter(ScalarFormatter())
+        panel.xaxis.set_minor_formatter(NullFormatter())
         panel.set_yticks(range(len(names)), names)
         panel.set_ylim(len(names) - 0.4, -0.8)
         panel.grid(axis="x", color="#e3e5e8", linewidth=0.6)

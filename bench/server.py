@@ -21,6 +21,7 @@ HOST: Final = "127.0.0.1"
 START_TIMEOUT_S: Final = 120.0
 REQUEST_TIMEOUT_S: Final = 60.0
 POLL_S: Final = 0.005
+STOP_TIMEOUT_S: Final = 30.0
 
 Answer = list[dict[str, Any]]
 """The entities in one text."""
@@ -131,9 +132,10 @@ def _free_port() -> int:
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
     process.terminate()
-    try:
-        process.wait(timeout=30)
-    except subprocess.TimeoutExpired:
-        # Its own session, so its own group: the workers end with it.
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(timeout=STOP_TIMEOUT_S)
+    # Its own session, so its own group: whatever it has left behind ends with it. LitServe's
+    # workers outlive their parent.
+    with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+    process.wait()

@@ -1,4 +1,4 @@
-"""A virtual environment for each peer: its pins must not pull on Portside's, nor on each other's."""
+"""A virtual environment for each peer: their pins must not pull on Portside's or on each other."""
 
 from __future__ import annotations
 

@@ -108,6 +108,7 @@ class Project:
     root: Path
     name: str
     model: Path | None
+    precision: Precision
     handler: Path | None
     endpoints: tuple[Endpoint, ...]
 
@@ -218,6 +219,7 @@ def _resolve(file: FileSection, root: Path) -> Project:
         root=root,
         name=name,
         model=_model_path(file.model.path, root),
+        precision=file.model.precision,
         handler=_handler_file(file.handler.file, root),
         endpoints=_endpoints(file, name),
     )

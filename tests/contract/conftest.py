@@ -11,7 +11,9 @@ not fail the run; it is told at the end. Portside has to hold them all.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -107,7 +109,9 @@ def _body(config: pytest.Config) -> bytes:
     given: str | None = config.getoption("--body")
     if given is None:
         return GOOD_BODY
-    return Path(given).read_bytes() if Path(given).is_file() else given.encode()
+    with suppress(OSError):  # no such file, or no name that a file could have
+        return Path(given).read_bytes()
+    return given.encode()
 
 
 def _type(config: pytest.Config) -> str:
@@ -156,7 +160,7 @@ def pytest_runtest_makereport(
     level = next((name for name in LEVELS if item.get_closest_marker(name)), None)
     if level is None or (report.when != "call" and report.outcome == "passed"):
         return report
-    title = item.name.removeprefix("test_").replace("_", " ")
+    title = item.name.partition("[")[0].removeprefix("test_").replace("_", " ")
     outcome = Outcome(level=level, title=title, result=report.outcome)
     item.config.stash[_outcomes].append(outcome)
     if level == "should" and report.failed and _url(item.config):
@@ -175,11 +179,17 @@ def pytest_terminal_summary(
     terminalreporter.section(f"contract of {_url(config) or 'Portside'}")
     for level in LEVELS:
         results = [outcome.result for outcome in outcomes if outcome.level == level]
+        if not results:
+            continue
         held, missed = results.count("passed"), results.count("failed")
         skipped = f", {results.count('skipped')} skipped" if "skipped" in results else ""
         terminalreporter.write_line(f"{level:<8}{held} of {held + missed} held{skipped}")
-    for outcome in outcomes:
-        if outcome.result == "failed":
-            terminalreporter.write_line(f"  missed  {outcome.level:<8}{outcome.title}")
+    missed = Counter(
+        (outcome.level, outcome.title) for outcome in outcomes if outcome.result == "failed"
+    )
+    for (level, title), times in missed.items():
+        terminalreporter.write_line(
+            f"  missed  {level:<8}{title}" + (f" ({times} times)" if times > 1 else "")
+        )
     for line in config.stash[_notes]:
         terminalreporter.write_line(line)

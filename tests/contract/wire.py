@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from typing import Final, Self
 from urllib.parse import urlsplit
 
-PATIENCE_S: Final = 20.0
-"""For what takes milliseconds on an idle machine."""
+PATIENCE_S: Final = 60.0
+"""SageMaker's own for an answer. API Reference, InvokeEndpoint."""
 
 
 class WireError(Exception):

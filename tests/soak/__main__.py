@@ -83,13 +83,15 @@ def fetch_model() -> None:
     subprocess.run([sys.executable, str(script), str(MODEL)], check=True, stdout=sys.stderr)
 
 
-def soak(model_dir: Path, log: Path, *, seconds: float) -> Outcome:
-    """All but the judgment."""
+def soak(
+    model_dir: Path, log: Path, *, seconds: float, warm_up: int = _WARM_UP_REQUESTS
+) -> Outcome:
+    """All but the judgment; `warm_up` is how many large requests come before the load."""
     instance = Instance(model_dir, log)
     try:
         target = instance.until_ready()
         truth = _ask_in_peace(target)
-        _warm_up(target)
+        _warm_up(target, requests=warm_up)
         process = psutil.Process(instance.process.pid)
         first = look(process)
         watch = Watch(process)
@@ -117,11 +119,11 @@ def _ask_in_peace(target: Target) -> dict[str, Any]:
     }
 
 
-def _warm_up(target: Target) -> None:
+def _warm_up(target: Target, *, requests: int) -> None:
     with ThreadPoolExecutor(_AT_ONCE) as callers:
-        answers = list(callers.map(target.invoke, [MANY] * _WARM_UP_REQUESTS))
-    if {answer.status for answer in answers} != {200}:
-        raise SystemExit(f"soak: no answer while warming up: {answers[0].text}")
+        answers = list(callers.map(target.invoke, [MANY] * requests))
+    if wrong := [answer.text for answer in answers if answer.status != 200]:
+        raise SystemExit(f"soak: no answer while warming up: {wrong[0]}")
 
 
 def _run_crew(target: Target, truth: dict[str, Any], *, seconds: float) -> list[Tally]:

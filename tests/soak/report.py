@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import platform
 import statistics
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,13 +18,16 @@ import portside
 from tests.soak.caller import TEXTS, Tally
 from tests.soak.sample import Sample, typical_bytes
 
-WARM_SHARE: Final = 0.2
-"""Of the samples, after which memory should no longer grow: buffers and caches are full by then."""
-
 MOST_GROWTH: Final = 0.1
-"""Of the memory after warming up, for what the allocator has not given back."""
+"""Of the memory from early to late, for what the allocator has not given back."""
 
 MEGABYTE: Final = 1e6
+
+_COUNTS: Final[Mapping[str, Callable[[Sample], int]]] = {
+    "threads": attrgetter("threads"),
+    "file descriptors": attrgetter("descriptors"),
+    "connections": attrgetter("connections"),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,15 +47,15 @@ class Outcome:
     """Lines of the server's log."""
 
     @property
-    def warm_bytes(self) -> int:
-        """Resident memory early in the load, warmed up."""
-        begin = int(len(self.samples) * WARM_SHARE)
-        return typical_bytes(self.samples[begin : 2 * begin])
+    def early(self) -> Sequence[Sample]:
+        """The second fifth of the samples: buffers and caches are full by then."""
+        fifth = len(self.samples) // 5
+        return self.samples[fifth : 2 * fifth]
 
     @property
-    def end_bytes(self) -> int:
-        """Resident memory at the end of the load."""
-        return typical_bytes(self.samples[-int(len(self.samples) * WARM_SHARE) :])
+    def late(self) -> Sequence[Sample]:
+        """The last fifth."""
+        return self.samples[-(len(self.samples) // 5) :]
 
     def seconds_of(self, kind: str) -> list[float]:
         """How long each answer to callers of a kind took."""
@@ -71,14 +75,11 @@ def _faults(outcome: Outcome, *, most_ping_s: float) -> Iterator[str]:
     slowest_s = max(outcome.seconds_of("pinging"), default=0)
     if slowest_s > most_ping_s:
         yield f"the slowest ping took {1000 * slowest_s:.1f} ms, not {1000 * most_ping_s:g}"
-    if outcome.end_bytes > outcome.warm_bytes * (1 + MOST_GROWTH):
-        yield f"memory grew from {outcome.warm_bytes} to {outcome.end_bytes} bytes"
-    first, last = outcome.first, outcome.last
-    for name, before, after in (
-        ("threads", first.threads, last.threads),
-        ("file descriptors", first.descriptors, last.descriptors),
-        ("connections", 0, last.connections),
-    ):
+    early, late = typical_bytes(outcome.early), typical_bytes(outcome.late)
+    if late > early * (1 + MOST_GROWTH):
+        yield f"memory grew from {early} to {late} bytes"
+    for name, count in _COUNTS.items():
+        before, after = count(outcome.first), count(outcome.last)
         if after > before:
             yield f"{after} {name} are left, {before} were there before"
     if outcome.exit_code != 0:
@@ -106,16 +107,18 @@ Written by `make soak` on {written}; do not edit.
 | ------- | -------: | -------: | -------: | -----------: | ----: |
 {_rows(outcome)}
 
-| held by the server | before | warmed up | at the end | at rest |
-| ------------------ | -----: | --------: | ---------: | ------: |
+| held by the server | before | early | late | at rest |
+| ------------------ | -----: | ----: | ---: | ------: |
 {_held(outcome)}
 
 - **Good** callers send one to eight texts a request; **bad** ones what is refused, from `{{` to a
   terabyte; **vanishing** ones hang up at any byte; **slow writers** send four bytes a second on
-  twenty connections and **slow readers** read 5 kB of 700 a second; **pings** come on new
-  connections and on a kept one, from a process of their own.
-- **Warmed up** and **at the end**: medians of the second and of the last fifth of the samples.
-  **At rest**: after everybody has hung up.
+  twenty connections; **slow readers** ask for {len(TEXTS)} texts and fifty pages of metrics, and
+  read a few kilobytes a second; **pings** come on new connections and on a kept one, from a
+  process of their own.
+- **Before**: after large requests have filled what the backend keeps. **Early** and **late**:
+  medians of the second and of the last fifth of the samples, one a second. **At rest**: after
+  everybody has hung up.
 - **The end**: SIGTERM while a request of {len(TEXTS)} texts was under way; it was answered, exit
   code {outcome.exit_code}; {len(outcome.errors)} errors in the log.
 - **Command**: `{command}`.
@@ -152,27 +155,10 @@ def _times(seconds: Sequence[float]) -> str:
 
 
 def _held(outcome: Outcome) -> str:
-    first, last, samples = outcome.first, outcome.last, outcome.samples
-    megabytes = [
-        f"{size / MEGABYTE:.0f}"
-        for size in (
-            first.resident_bytes,
-            outcome.warm_bytes,
-            outcome.end_bytes,
-            last.resident_bytes,
-        )
-    ]
-    fifth = int(len(samples) * WARM_SHARE)
-    rows = [f"| resident memory (MB) | {' | '.join(megabytes)} |"]
-    for name, attribute in (
-        ("threads", "threads"),
-        ("file descriptors", "descriptors"),
-        ("connections", "connections"),
-    ):
-        parts = (samples[fifth : 2 * fifth], samples[-fifth:])
-        middle = [
-            f"{statistics.median(getattr(each, attribute) for each in part):g}" for part in parts
-        ]
-        before, after = getattr(first, attribute), getattr(last, attribute)
-        rows.append(f"| {name} | {before} | {' | '.join(middle)} | {after} |")
-    return "\n".join(rows)
+    columns = ([outcome.first], outcome.early, outcome.late, [outcome.last])
+    megabytes = [f"{typical_bytes(samples) / MEGABYTE:.0f}" for samples in columns]
+    rows = [("resident memory (MB)", megabytes)]
+    for name, count in _COUNTS.items():
+        medians = [statistics.median(map(count, samples)) for samples in columns]
+        rows.append((name, [f"{median:g}" for median in medians]))
+    return "\n".join(f"| {name} | {' | '.join(cells)} |" for name, cells in rows)

@@ -10,11 +10,25 @@ from __future__ import annotations
 import json
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import onnxruntime
 from tokenizers import Encoding, Tokenizer
+
+
+class Word(NamedTuple):
+    """A word: its best label, and its tokens."""
+
+    label: str
+    score: float
+    first: int
+    end: int
+
+    @property
+    def kind(self) -> str:
+        """The label without `B-` or `I-`."""
+        return self.label.rpartition("-")[2]
 
 
 class Ner:
@@ -26,6 +40,7 @@ class Ner:
         self.labels = [config["id2label"][str(n)] for n in range(len(config["id2label"]))]
         self.tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         self.tokenizer.enable_truncation(config["max_position_embeddings"])
+        self.tokenizer.enable_padding()
         self.session = onnxruntime.InferenceSession(
             folder / "model.onnx", providers=["CPUExecutionProvider"]
         )
@@ -33,7 +48,6 @@ class Ner:
 
     def predict(self, strings: list[str]) -> list[list[dict[str, Any]]]:
         """The entities of each text, all in one padded batch."""
-        self.tokenizer.enable_padding()
         encodings = self.tokenizer.encode_batch(strings)
         feed = {
             "input_ids": np.array([encoding.ids for encoding in encodings]),
@@ -50,31 +64,22 @@ class Ner:
     def _entities(self, encoding: Encoding, scores: np.ndarray) -> list[dict[str, Any]]:
         kept = [n for n, special in enumerate(encoding.special_tokens_mask) if not special]
         starts = [n for n in kept if not encoding.tokens[n].startswith("##")]
-        words = []
+        groups: list[list[Word]] = []
         for first, end in pairwise([*starts, kept[-1] + 1] if kept else []):
             row = scores[first:end].mean(axis=0)
             best = int(row.argmax())
-            words.append((self.labels[best], float(row[best]), first, end))
-        entities, group = [], []
-        for word in words:
-            bare = word[0][2:] if word[0] != "O" else "O"
-            if group and (
-                word[0].startswith("B-")
-                or bare != group[-1][0].removeprefix("B-").removeprefix("I-")
-            ):
-                entities.append(group)
-                group = []
-            group.append(word)
-        entities.append(group)
-        return [self._entity(encoding, group) for group in entities if group and group[0][0] != "O"]
+            word = Word(self.labels[best], float(row[best]), first, end)
+            if groups and not word.label.startswith("B-") and word.kind == groups[-1][0].kind:
+                groups[-1].append(word)
+            else:
+                groups.append([word])
+        return [self._entity(encoding, group) for group in groups if group[0].kind != "O"]
 
-    def _entity(
-        self, encoding: Encoding, group: list[tuple[str, float, int, int]]
-    ) -> dict[str, Any]:
-        first, end = group[0][2], group[-1][3]
+    def _entity(self, encoding: Encoding, group: list[Word]) -> dict[str, Any]:
+        first, end = group[0].first, group[-1].end
         return {
-            "entity_group": group[0][0][2:],
-            "score": sum(score for _, score, _, _ in group) / len(group),
+            "entity_group": group[0].kind,
+            "score": sum(word.score for word in group) / len(group),
             "word": self.tokenizer.decode(encoding.ids[first:end]),
             "start": encoding.offsets[first][0],
             "end": encoding.offsets[end - 1][1],

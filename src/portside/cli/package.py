@@ -58,7 +58,13 @@ def make(project: config.Project, *, target: Path | None = None) -> Artifact:
         )
     path = target or project.work_dir / "model.tar.gz"
     with output.activity(f"packaging {project.name}") as say:
-        made = package(project.model, handler=project.handler, output=path, progress=say)
+        made = package(
+            project.model,
+            handler=project.handler,
+            output=path,
+            precision=project.precision,
+            progress=say,
+        )
     output.note(f"  {output.size(made.size_bytes)}, sha256 {made.digest[:12]}…  {made.path}")
     if made.left_out:
         saved = sum(left.size_bytes for left in made.left_out)

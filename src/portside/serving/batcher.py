@@ -43,6 +43,11 @@ _HANGS_AFTER_S: Final = 1.0
 """How long a call must have lasted to be hanging: a thread that works through the many inputs of
 a request that is over is in a call of a few milliseconds, and finds out by itself."""
 
+_SHARE_OF_DEADLINE: Final = 0.5
+"""How much of its deadline a request may be expected to wait. First in, first out keeps everyone at
+the limit under overload: at the whole deadline half of the requests would be answered too late, and
+the work on them lost."""
+
 _SMOOTHING: Final = 0.1
 """Weight of the newest request in the mean time that one takes."""
 
@@ -111,7 +116,8 @@ class Batcher:
         would come after the deadline.
         """
         waiting = len(self._in_flight)
-        late_s = waiting * self._mean_cost_s / self._runs - self._limit.timeout_s
+        wait_s = (waiting + 1) * self._mean_cost_s / self._runs
+        late_s = wait_s - _SHARE_OF_DEADLINE * self._limit.timeout_s
         if waiting >= self._limit.requests or late_s > 0:
             raise OverloadedError(
                 f"{waiting} requests are before this one, more than can be answered in time",

@@ -35,6 +35,9 @@ _KEEP_ALIVE_S: Final = 120.0
 """For a connection without a request. AWS's load balancers keep theirs for 60 s: the side that
 sends requests has to close first, or some of them meet a closed door."""
 
+_FIRST_REQUEST_S: Final = 1.0
+"""From connecting to the first byte, while the instance drains."""
+
 _WRITE_TIMEOUT_S: Final = 60.0
 """For a caller that does not read its answer."""
 
@@ -78,6 +81,7 @@ class Connection(asyncio.Protocol):
         self.transport: asyncio.Transport = cast("asyncio.Transport", None)
         self.on_writable: Callable[[], None] | None = None
         self.can_write = True
+        self._has_served = False
         self._current: Exchange | None = None
         self._queued: deque[Request] = deque()
         self._is_deaf = False
@@ -169,6 +173,7 @@ class Connection(asyncio.Protocol):
             request.can_stream,
         )
         self._current = exchange
+        self._has_served = True
         try:
             self._host.handle(exchange)
         except Exception:  # a fault of ours; without an answer the connection would never end
@@ -253,9 +258,15 @@ class Connection(asyncio.Protocol):
         elif waited_s > _KEEP_ALIVE_S:
             self.transport.abort()
 
-    def drain(self) -> None:
-        """Answer what is under way, and close."""
+    def drain(self, now: float) -> None:
+        """Answer what is under way, and close; called until the connection is gone.
+
+        Whoever connected a moment ago is about to send a request, and has a second for it.
+        """
         if self._current is not None and not self._queued:
             self._current.keeps_alive = False
-        elif self.is_idle and not self._parser.is_in_request and not self._is_deaf:
+            return
+        is_about_to_send = not self._has_served and now - self._waits_since < _FIRST_REQUEST_S
+        is_sending = self._parser.is_in_request or is_about_to_send
+        if self.is_idle and not is_sending and not self._is_deaf:
             self._close()

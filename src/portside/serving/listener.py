@@ -166,11 +166,13 @@ class Listener:
                 _logger.exception("a tick broke")
 
     async def _drain(self) -> bool:
-        for connection in list(self.connections):
-            connection.drain()
-        ends = self.clock() + self._grace_s
-        while self.connections and self.clock() < ends:  # noqa: ASYNC110 - see `_tick`
+        now = self.clock()
+        ends = now + self._grace_s
+        while self.connections and now < ends:
+            for connection in list(self.connections):
+                connection.drain(now)
             await asyncio.sleep(_TICK_S / 5)
+            now = self.clock()
         if all(connection.is_idle for connection in self.connections):
             return True
         self._application.stop()

@@ -11,7 +11,7 @@ after the body (RFC 9110, section 6.5.1). Offers of another protocol are ignored
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, NoReturn
 from urllib.parse import unquote
 
 import httptools
@@ -74,42 +74,42 @@ class RequestParser:
         """The requests that are whole now; `error` is set if what follows them is refused."""
         self._piece_bytes = len(data)
         self._loose_bytes += self._piece_bytes
-        try:
-            try:
-                self._parser.feed_data(data)
-            except httptools.HttpParserUpgrade as offer:
-                self._feed_without_offers(data, offer)
-            if self._loose_bytes > _MAX_HEAD_BYTES:
-                raise _head_too_large()
-        except RequestError as error:
-            self.error = error
-        except httptools.HttpParserError as error:
-            self.error = _cause(error)
+        rest = self._parse(data)
+        while rest is not None:
+            rest = self._parse_without_offer(rest)
+        if self._loose_bytes > _MAX_HEAD_BYTES and self.error is None:
+            self.error = _head_too_large()
         whole, self._whole = self._whole, []
         return whole
 
-    def _feed_without_offers(self, data: bytes, offer: httptools.HttpParserUpgrade) -> None:
-        """The parser has stopped after the head of a request: another one reads it without."""
-        pieces: list[bytes | memoryview] = [memoryview(data)[offer.args[0] :]]
-        pieces.append(self._head_without_offer())
-        while pieces:
-            piece = pieces.pop()
-            try:
-                self._parser.feed_data(piece)
-            except httptools.HttpParserUpgrade as another:
-                pieces += [memoryview(piece)[another.args[0] :], self._head_without_offer()]
+    def _parse(self, data: bytes | memoryview) -> memoryview | None:
+        """What follows the head of a request with an offer, where the parser stops."""
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade as offer:
+            return memoryview(data)[offer.args[0] :]
+        except httptools.HttpParserError as error:
+            if self.error is None:
+                self.error = InvalidRequestError(f"the request is not HTTP: {error}")
+        return None
+
+    def _parse_without_offer(self, rest: memoryview) -> memoryview | None:
+        if self._parser.get_method() == b"CONNECT":
+            self.error = InvalidRequestError("this is no proxy: `CONNECT` leads nowhere")
+            return None
+        head = self._head_without_offer()
+        self._parser = httptools.HttpRequestParser(self)
+        self._parse(head)
+        return self._parse(rest) if self.error is None else None
 
     def _head_without_offer(self) -> bytes:
         method, version = self._parser.get_method(), self._parser.get_http_version()
-        if method == b"CONNECT":
-            raise InvalidRequestError("this is no proxy: `CONNECT` leads nowhere")
         lines = [b"%b %b HTTP/%b" % (method, self._url, version.encode("ascii"))]
         lines += [
             f"{name}: {value}".encode("latin-1")
             for name, value in self._headers.items()
             if name not in _OFFER
         ]
-        self._parser = httptools.HttpRequestParser(self)
         return b"\r\n".join([*lines, b"\r\n"])
 
     # --- From llhttp ------------------------------------------------------------------
@@ -145,7 +145,7 @@ class RequestParser:
         if max(self._loose_bytes, self._piece_bytes) > _MAX_HEAD_BYTES:
             self._check_head()
         if "host" not in headers and self._parser.get_http_version() == "1.1":
-            raise InvalidRequestError("the request names no `Host` (RFC 9112, section 3.2)")
+            self._stop(InvalidRequestError("the request names no `Host` (RFC 9112, section 3.2)"))
         announced = headers.get("content-length", "")
         if announced.isdecimal():
             self._check_size(int(announced))
@@ -158,9 +158,8 @@ class RequestParser:
         self._body_bytes += len(chunk)
         self._check_size(self._body_bytes)
         if not self._reserve(len(chunk)):
-            raise OverloadedError(
-                "the bodies of other requests fill the memory set aside for them", retry_after_s=1
-            )
+            text = "the bodies of other requests fill the memory set aside for them"
+            self._stop(OverloadedError(text, retry_after_s=1))
         self._chunks.append(chunk)
 
     def on_message_complete(self) -> None:
@@ -196,24 +195,19 @@ class RequestParser:
         """A head that came in one piece with other things is as large as its parts."""
         lines = sum(len(name) + len(value) + 4 for name, value in self._headers.items())
         if len(self._url) + lines + self._joined_bytes > _MAX_HEAD_BYTES:
-            raise _head_too_large()
+            self._stop(_head_too_large())
+
+    def _stop(self, error: RequestError) -> NoReturn:
+        """End the parsing from inside."""
+        self.error = error
+        raise error
 
     def _check_size(self, size_bytes: int) -> None:
         if size_bytes > self._max_body_bytes:
-            raise BodyTooLargeError(
-                f"the body is larger than {self._max_body_bytes} bytes; send fewer inputs at a time"
-            )
+            limit = self._max_body_bytes
+            text = f"the body is larger than {limit} bytes; send fewer inputs at a time"
+            self._stop(BodyTooLargeError(text))
 
 
 def _head_too_large() -> HeadTooLargeError:
     return HeadTooLargeError(f"the head is larger than {_MAX_HEAD_BYTES} bytes")
-
-
-def _cause(error: httptools.HttpParserError) -> RequestError:
-    """What one of our own methods raised inside the parser, or what is wrong with the bytes."""
-    cause = error.__cause__ or error.__context__
-    if isinstance(cause, RequestError):
-        return cause
-    if cause is not None:
-        raise error
-    return InvalidRequestError(f"the request is not HTTP: {error}")

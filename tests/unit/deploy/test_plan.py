@@ -33,6 +33,7 @@ def project(*endpoints: Endpoint) -> Project:
         root=Path("/p"),
         name="ner",
         model=None,
+        precision="auto",
         handler=None,
         endpoints=endpoints or (Endpoint(name="ner", settings=Serverless()),),
     )

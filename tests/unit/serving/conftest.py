@@ -6,6 +6,11 @@ import json
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# How long an example takes says something about the machine, and nothing about right or wrong.
+settings.register_profile("serving", deadline=None)
+settings.load_profile("serving")
 
 
 @pytest.fixture

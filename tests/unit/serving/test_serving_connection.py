@@ -506,7 +506,7 @@ def lose(peer: Peer) -> None:
 
 def drain(peer: Peer) -> None:
     peer.host.is_draining = True
-    peer.connection.drain()
+    peer.connection.drain(peer.host.clock())
     for exchange in peer.host.exchanges:
         respond(exchange)
     peer.host.loop.run()
@@ -659,7 +659,7 @@ def test_whoever_writes_a_stream_is_told_when_there_is_room_and_when_it_is_over(
 
 def start_draining(peer: Peer) -> None:
     peer.host.is_draining = True
-    peer.connection.drain()
+    peer.connection.drain(peer.host.clock())
 
 
 def test_an_idle_connection_is_closed_at_once():

@@ -159,24 +159,31 @@ def test_a_graph_is_fed_what_it_asks_for_only(checkpoint: Checkpoint):
     assert set(backend.feeds[0]) == {"input_ids", "attention_mask"}
 
 
-def test_predict_alone_sorts_by_length_and_keeps_the_order(
+def test_predict_alone_runs_like_lengths_together_and_keeps_the_order(
     handler: TaskHandler, backend: FakeBackend
 ):
-    texts = ["Ada " * 50 if number % 2 else "Bob" for number in range(40)]
+    texts = ["Ada " * 20 if number % 2 else "Bob" for number in range(40)]
 
     found: Any = handler.predict({"strings": texts})
 
-    assert [feed["input_ids"].shape for feed in backend.feeds] == [(16, 3), (16, 52), (8, 52)]
+    limit = handler.batch_limit
+    shapes = [feed["input_ids"].shape for feed in backend.feeds]
     assert [label.label for label in found] == ["few", "many"] * 20
+    assert sum(count for count, _ in shapes) == 40
+    assert max(count for count, _ in shapes) == limit.inputs
+    assert all(count * width <= limit.tokens for count, width in shapes)
+    assert [width for _, width in shapes] == sorted(width for _, width in shapes)
+    assert shapes[0][1] == 3, "the shortest are not padded"
 
 
 def test_a_batch_holds_no_more_tokens_than_its_budget(checkpoint: Checkpoint, backend: FakeBackend):
-    handler = make_handler(replace(checkpoint, max_tokens=3000), backend)
+    handler = make_handler(replace(checkpoint, max_tokens=10_000), backend)
+    half, special = handler.batch_limit.tokens // 2, 2
+    sizes = [half, half - 3, handler.batch_limit.tokens + 5]
 
-    handler.predict({"strings": ["Ada " * 1000, "Ada " * 900, "Ada " * 2900]})
+    handler.predict({"strings": ["Ada " * (size - special) for size in sizes]})
 
-    assert [feed["input_ids"].shape for feed in backend.feeds] == [(2, 1002), (1, 2902)]
-    assert (handler.batch_limit.inputs, handler.batch_limit.tokens) == (16, 2048)
+    assert [feed["input_ids"].shape for feed in backend.feeds] == [(2, half), (1, sizes[2])]
 
 
 def test_as_many_runs_at_once_as_the_backend_can(checkpoint: Checkpoint):
