@@ -28,6 +28,7 @@ import psutil
 from tests.contract.instance import Instance, eventually, json_request
 from tests.contract.wire import Target
 from tests.soak.caller import MANY, TEXTS, Errand, Tally, run_callers
+from tests.soak.control import idle_server
 from tests.soak.report import Outcome, judge, make_page
 from tests.soak.sample import Sample, Watch, look
 
@@ -36,6 +37,7 @@ MODEL: Final = ROOT / ".portside" / "models" / "rampart"
 
 CREW: Final = (
     ("pinging",),
+    ("control",),
     ("good", "good", "good"),
     ("bad", "vanishing", "slow writer", "slow reader"),
 )
@@ -67,7 +69,12 @@ def main() -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.soak")
     parser.add_argument("--seconds", type=float, default=300, help="of load [300]")
-    parser.add_argument("--ping-ms", type=float, default=100, help="for the slowest ping [100]")
+    parser.add_argument(
+        "--ping-ms",
+        type=float,
+        default=100,
+        help="for the slowest ping, beyond the control's [100]",
+    )
     parser.add_argument(
         "--report",
         type=Path,
@@ -96,7 +103,8 @@ def soak(
         first = look(process)
         watch = Watch(process)
         watch.start()
-        tallies = _run_crew(target, truth, seconds=seconds)
+        with idle_server() as control:
+            tallies = _run_crew(target, control, truth, seconds=seconds)
         samples = watch.stop()
         last = _rest(process, first)
         return Outcome(
@@ -126,11 +134,19 @@ def _warm_up(target: Target, *, requests: int) -> None:
         raise SystemExit(f"soak: no answer while warming up: {wrong[0]}")
 
 
-def _run_crew(target: Target, truth: dict[str, Any], *, seconds: float) -> list[Tally]:
+def _run_crew(
+    target: Target, control: Target, truth: dict[str, Any], *, seconds: float
+) -> list[Tally]:
     until = time.monotonic() + seconds
     crews = [
         [
-            Errand(kind=kind, target=target, truth=truth, until=until, seed=100 * crew + number)
+            Errand(
+                kind=kind,
+                target=control if kind == "control" else target,
+                truth=truth,
+                until=until,
+                seed=100 * crew + number,
+            )
             for number, kind in enumerate(kinds)
         ]
         for crew, kinds in enumerate(CREW)

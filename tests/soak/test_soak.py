@@ -43,7 +43,7 @@ def test_all_well_is_no_fault():
     [
         ({"tallies": [Tally(kind="good", requests=1, wrong=["good: another answer"])]}, "another"),
         ({"tallies": [Tally(kind="bad")]}, "no request was made"),
-        ({"tallies": [Tally(kind="pinging", requests=1, seconds=[0.2])]}, "took 200.0 ms, not 100"),
+        ({"tallies": [Tally(kind="pinging", requests=1, seconds=[0.2])]}, "ping took 200.0 ms"),
         ({"samples": [REST] * 5 + [replace(REST, resident_bytes=120_000_000)] * 5}, "memory grew"),
         ({"last": replace(REST, threads=7)}, "7 threads are left, 6"),
         ({"last": replace(REST, descriptors=18)}, "18 file descriptors are left, 17"),

@@ -119,8 +119,8 @@ class _Sender:
             self._exchange.respond(self._head._replace(body=body))
             return
         if not self.has_started:
-            self.has_started = True
             self._exchange.start(self._head)
+            self.has_started = True
         self._exchange.write(body)
         if not more:
             self._exchange.end(is_complete=True)

@@ -118,7 +118,9 @@ class Batcher:
         waiting = len(self._in_flight)
         wait_s = (waiting + 1) * self._mean_cost_s / self._runs
         late_s = wait_s - _SHARE_OF_DEADLINE * self._limit.timeout_s
-        if waiting >= self._limit.requests or late_s > 0:
+        # Where a thread is free, a handler that is always slow is let try again.
+        is_late = late_s > 0 and waiting >= self._runs
+        if waiting >= self._limit.requests or is_late:
             raise OverloadedError(
                 f"{waiting} requests are before this one, more than can be answered in time",
                 retry_after_s=max(1, math.ceil(late_s)),

@@ -8,11 +8,15 @@ drain       a moment for requests that are on their way, then no new connections
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import logging
 import signal
+import struct
+import sys
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from socket import SOL_SOCKET
 from typing import TYPE_CHECKING, Final, Protocol
 
 from portside.serving.connection import Connection
@@ -27,6 +31,9 @@ _TICK_S: Final = 0.05
 
 _TICKS_A_SWEEP: Final = 20
 """How often, in ticks, connections are looked at."""
+
+_SO_ATTACH_FILTER: Final = 26
+"""Linux's number; Python's `socket` does not name it."""
 
 _LAST_CALL_S: Final = 0.2
 """From SIGTERM to the closed door, for requests that were sent before the platform took the
@@ -131,8 +138,10 @@ class Listener:
             await self._stopping.wait()
             await asyncio.sleep(_LAST_CALL_S)
             self.is_draining = True
-            await self._accept_the_last(listening)
+            callers = self._accept_the_last(listening)
             server.close()
+            for caller in callers:
+                await loop.connect_accepted_socket(lambda: Connection(self), caller)
             is_drained = await self._drain()
             await self._application.close()
         finally:
@@ -140,16 +149,14 @@ class Listener:
             ticking.cancel()
         return is_drained
 
-    async def _accept_the_last(self, listening: socket) -> None:
-        """Closing the socket would cut off callers whom only the kernel has accepted yet."""
-        while True:
-            try:
-                caller, _ = listening.accept()
-            except BlockingIOError:
-                break
-            loop = asyncio.get_running_loop()
-            await loop.connect_accepted_socket(lambda: Connection(self), caller)
-        await asyncio.sleep(_TICK_S / 5)  # to read what they have sent already
+    def _accept_the_last(self, listening: socket) -> list[socket]:
+        """Callers whom only the kernel has accepted yet: closing the socket would cut them off."""
+        _take_no_more(listening)
+        callers = []
+        with suppress(BlockingIOError):
+            while True:
+                callers.append(listening.accept()[0])
+        return callers
 
     async def _tick(self) -> None:
         ticks = 0
@@ -178,6 +185,20 @@ class Listener:
         self._application.stop()
         await asyncio.sleep(_TICK_S)
         return False
+
+
+def _take_no_more(listening: socket) -> None:
+    """Let the kernel drop whoever connects from now on; their own kernel tries again, or gives up.
+
+    A socket filter of one instruction, "keep 0 bytes" (Linux, socket(7)); elsewhere a caller may
+    be cut off who connects in the microseconds until the socket is closed.
+    """
+    if sys.platform != "linux":
+        return
+    keep_nothing = ctypes.create_string_buffer(struct.pack("HBBI", 6, 0, 0, 0))
+    program = struct.pack("HxxxxxxP", 1, ctypes.addressof(keep_nothing))
+    with suppress(OSError):
+        listening.setsockopt(SOL_SOCKET, _SO_ATTACH_FILTER, program)
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

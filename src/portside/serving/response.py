@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Sequence
-from email.utils import formatdate
 from functools import lru_cache
 from http import HTTPStatus
 from typing import Final, NamedTuple
@@ -25,6 +24,11 @@ next answer."""
 
 _HEADER: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+: [\t\x20-\x7e\x80-\xff]*")
 """RFC 9110, section 5."""
+
+_DAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_MONTHS: Final = (
+    "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+)  # fmt: skip
 
 
 class Response(NamedTuple):
@@ -60,7 +64,10 @@ def head_of(response: Response, framing: bytes, keeps_alive: bool) -> bytes:
 
 @lru_cache(maxsize=2)
 def _date(second: int) -> bytes:
-    return f"date: {formatdate(second, usegmt=True)}\r\n".encode("ascii")
+    """In the form of RFC 9110, section 5.6.7; `strftime` would write it in the user's language."""
+    year, month, day, hour, minute, at, weekday, *_ = time.gmtime(second)
+    text = f"{_DAYS[weekday]}, {day:02} {_MONTHS[month - 1]} {year} {hour:02}:{minute:02}:{at:02}"
+    return f"date: {text} GMT\r\n".encode("ascii")
 
 
 @lru_cache(maxsize=256)

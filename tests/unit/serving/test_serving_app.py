@@ -102,7 +102,7 @@ class Gate:
 
     def __call__(self, _: Sequence[int]) -> None:
         self.reached.set()
-        assert self._open.wait(10)
+        assert self._open.wait(15)  # longer than any test waits for anything else
 
     def open(self) -> None:
         self._open.set()

@@ -669,6 +669,21 @@ def test_an_idle_connection_is_closed_at_once():
     assert peer.transport.is_closed
 
 
+def test_whoever_has_just_connected_has_a_second_for_a_request():
+    peers = Peer(), Peer()
+    for peer in peers:
+        start_draining(peer)
+        assert not peer.transport.is_closed
+    patient, quick = peers
+    quick.send(request())
+    patient.host.clock.advance(1.0)
+    start_draining(patient)
+
+    assert (quick.statuses, patient.statuses) == ([200], [])
+    assert quick.answers[0].headers["connection"] == "close"
+    assert patient.transport.is_closed
+
+
 def test_what_is_in_flight_is_answered_and_says_that_it_was_the_last():
     peer = Peer(FakeHost(hold)).send(request())
     start_draining(peer)

@@ -83,6 +83,19 @@ def test_a_stream_that_begins_too_late_sends_nothing_and_holds_nobody():
         scene.stream.send(b"a")
 
 
+def test_chunks_that_come_too_late_hold_nobody():
+    scene = Scene(buffer_bytes=10)
+    scene.stream.start(scene.ticket, TEXT)
+    for _ in range(16):
+        scene.stream.send(b"x" * 10)
+    scene.peer.connection.pause_writing()
+    scene.exchange.is_over = True
+    scene.run()
+
+    with pytest.raises(CallerGoneError):
+        scene.stream.send(b"x")  # at once, not after the patience with a slow reader
+
+
 def test_a_head_that_cannot_be_sent_is_found_before_anything_is():
     scene = Scene()
     with pytest.raises(PredictionFailedError, match="cannot send the header"):

@@ -10,6 +10,7 @@ Import this module only where a task is served: it loads numpy, onnxruntime and 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol, assert_never
 
@@ -21,14 +22,9 @@ from portside.serving.handlers.openapi import Description
 from portside.serving.handlers.task_schema import describe_task
 from portside.serving.invocation import Answer, BatchLimit, Invocation, Job
 from portside.serving.tasks import task as tasks
-from portside.serving.tasks.feature_extraction import FeatureExtraction
 from portside.serving.tasks.feed import KNOWN_INPUTS, make_feed
-from portside.serving.tasks.question_answering import QuestionAnswering
 from portside.serving.tasks.strategy import AggregationStrategy
-from portside.serving.tasks.text_classification import TextClassification
-from portside.serving.tasks.token_classification import TokenClassification
 from portside.serving.tasks.tokenizer import TextTokenizer
-from portside.serving.tasks.zero_shot_classification import ZeroShotClassification
 
 if TYPE_CHECKING:
     import numpy as np
@@ -116,7 +112,8 @@ class TaskHandler:
     def describe(self) -> Description:
         """What bodies it takes and answers it gives."""
         task = self._task
-        most_stride = task.most_stride if isinstance(task, TokenClassification) else 0
+        # Only token classification has one, and only it may be imported then.
+        most_stride = getattr(task, "most_stride", 0)
         return describe_task(self._checkpoint.task, example=task.example, most_stride=most_stride)
 
     def predict(self, body: object) -> object:
@@ -178,25 +175,40 @@ def load_task(
     Raises `PortsideError` for a folder that holds no such checkpoint.
     """
     checkpoint = read_checkpoint(model_dir)
-    task = make_task(checkpoint, strategy=strategy)
-    backend = OnnxRuntime(checkpoint.onnx_path, outputs=OUTPUTS[checkpoint.task])
+    # Weights and tokenizer are read side by side.
+    with ThreadPoolExecutor(1) as thread:
+        opening = thread.submit(OnnxRuntime, checkpoint.onnx_path, outputs=OUTPUTS[checkpoint.task])
+        task = make_task(checkpoint, strategy=strategy)
+        backend = opening.result()
     return TaskHandler(checkpoint, task, backend, default_accept=default_accept)
 
 
 def make_task(checkpoint: Checkpoint, *, strategy: AggregationStrategy) -> tasks.Task:
     """The task of a checkpoint, around its tokenizer; the graph is not opened."""
+    # ruff: noqa: PLC0415 - an instance serves one of them, and starts the sooner for it
     tokenizer = TextTokenizer(checkpoint.tokenizer_path)
     match checkpoint.task:
         case Task.TOKEN_CLASSIFICATION:
+            from portside.serving.tasks.token_classification import TokenClassification
+
             return TokenClassification(checkpoint, tokenizer, strategy=strategy)
         case Task.TEXT_CLASSIFICATION:
+            from portside.serving.tasks.text_classification import TextClassification
+
             return TextClassification(checkpoint, tokenizer)
         case Task.ZERO_SHOT_CLASSIFICATION:
+            from portside.serving.tasks.text_classification import TextClassification
+            from portside.serving.tasks.zero_shot_classification import ZeroShotClassification
+
             plain = TextClassification(checkpoint, tokenizer)
             return ZeroShotClassification(checkpoint, tokenizer, plain=plain)
         case Task.QUESTION_ANSWERING:
+            from portside.serving.tasks.question_answering import QuestionAnswering
+
             return QuestionAnswering(checkpoint, tokenizer)
         case Task.FEATURE_EXTRACTION:
+            from portside.serving.tasks.feature_extraction import FeatureExtraction
+
             return FeatureExtraction(checkpoint, tokenizer)
         case _:
             assert_never(checkpoint.task)
