@@ -17,8 +17,6 @@ Pings are not logged: SageMaker sends them for as long as the instance lives.
 
 from __future__ import annotations
 
-import itertools
-import os
 import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar
@@ -30,31 +28,26 @@ from portside.serving import log
 from portside.serving.asgi import AsgiBridge
 from portside.serving.batcher import Batcher, QueueLimit
 from portside.serving.error import (
-    CallerGoneError,
     MethodNotAllowedError,
     NotFoundError,
     NotReadyError,
-    PredictionFailedError,
     RequestError,
 )
 from portside.serving.handlers.mounted import MountedApp
 from portside.serving.handlers.openapi import OPENAPI_PATH, make_document
-from portside.serving.invocation import Invocation
 from portside.serving.metric import CONTENT_TYPE as METRICS_TYPE
 from portside.serving.metric import Metrics
 from portside.serving.model_route import ModelRoutes, Route
+from portside.serving.prediction import Predictions
 from portside.serving.response import Response, error_response
-from portside.serving.session import Session, SessionTable, refuse_session
-from portside.serving.stream import ResponseStream
+from portside.serving.session import SessionTable
 
 if TYPE_CHECKING:
     from portside.serving.exchange import Exchange
     from portside.serving.invocation import Handler
     from portside.serving.model_table import ModelTable
-    from portside.serving.ticket import Ticket
 
 _JSON: Final = "application/json"
-_SESSION_ID: Final = contract.HEADER_SESSION_ID.lower()
 
 
 class Service(Protocol):
@@ -98,16 +91,15 @@ class App:
         self._max_body_bytes = max_body_bytes
         self._sessions = sessions
         self._request_log = request_log or log.RequestLog()
-        self._clock = clock
         self._metrics = Metrics()
+        self._predictions = Predictions(
+            metrics=self._metrics, request_log=self._request_log, sessions=sessions, clock=clock
+        )
         self._batcher: Batcher | None = None
         self._service: Service | None = None
         self._find_more: Callable[[str], Mapping[str, Route] | None] = lambda _: None
         self._mounted: AsgiBridge | None = None
         self._document = b""
-        self._call_soon: Callable[[Callable[[], None]], object] = lambda function: function()
-        prefix = os.urandom(4).hex()
-        self._request_ids = (f"{prefix}-{number:06x}" for number in itertools.count(1))
         self._routes: dict[str, Mapping[str, Route]] = {
             contract.INVOCATIONS_PATH: {"POST": self._invoke},
             contract.PING_PATH: {"GET": self._ping, "POST": self._ping},
@@ -130,7 +122,7 @@ class App:
             await handler.startup()
             self._mounted = AsgiBridge(handler)
             return
-        self._call_soon = call_soon
+        self._predictions.call_soon = call_soon
         self._document = orjson.dumps(make_document(handler))
         self._batcher = Batcher(handler, call_soon=call_soon, limit=self._limit)
         self._service = self._batcher
@@ -139,9 +131,9 @@ class App:
         self, models: ModelTable, *, call_soon: Callable[[Callable[[], None]], object]
     ) -> None:
         """Serve the models of a table in place of one handler; ready from now on."""
-        self._call_soon = call_soon
+        self._predictions.call_soon = call_soon
         self._service = models
-        self._find_more = ModelRoutes(models, predict=self._predict).find
+        self._find_more = ModelRoutes(models, predict=self._predictions.begin).find
         del self._routes[contract.INVOCATIONS_PATH], self._routes[OPENAPI_PATH]
 
     # --- From the listener ------------------------------------------------------------
@@ -207,119 +199,7 @@ class App:
         exchange.respond(Response(status=200, body=self._document, content_type=_JSON))
 
     def _invoke(self, exchange: Exchange) -> None:
-        self._predict(exchange, lambda: _ready(self._batcher))
-
-    def _predict(self, exchange: Exchange, find: Callable[[], Batcher]) -> None:
-        """Let the batcher that `find` finds answer; what `find` raises is the answer otherwise."""
-        headers = exchange.headers
-        invocation = Invocation(
-            body=exchange.body,
-            content_type=headers.get("content-type"),
-            accept=headers.get("accept"),
-            headers=headers,
-            request_id=next(self._request_ids),
-        )
-        arrived = self._clock()
-        try:
-            batcher = find()
-            if _SESSION_ID in headers:
-                found = self._receive_session(headers[_SESSION_ID], exchange.body)
-                if isinstance(found, Response):
-                    exchange.respond(found)
-                    self._note(exchange, invocation, found, arrived, error=None)
-                    return
-                invocation = invocation._replace(session=found)
-            ticket = batcher.submit(invocation, _Reply(self, batcher, exchange))
-        except RequestError as error:
-            response = error_response(error)
-            exchange.respond(response)
-            self._note(exchange, invocation, response, arrived, error=error)
-        else:
-            exchange.on_gone = lambda: self._let_go(batcher, exchange, ticket)
-
-    def _receive_session(self, session_id: str, body: bytes) -> Session | Response:
-        if self._sessions is None:
-            raise refuse_session()
-        return self._sessions.receive(session_id, body)
-
-    # --- The end of an invocation -------------------------------------------------------
-
-    def _let_go(self, batcher: Batcher, exchange: Exchange, ticket: Ticket) -> None:
-        """The caller hung up."""
-        invocation, arrived = ticket.invocation, ticket.arrived
-        batcher.cancel(ticket)
-        error = CallerGoneError("the caller hung up")
-        self._note(exchange, invocation, Response(error.status), arrived, error=error)
-
-    def open_stream(self, batcher: Batcher, exchange: Exchange) -> ResponseStream:
-        """For an answer that is sent chunk by chunk."""
-        return ResponseStream(
-            exchange,
-            call_soon=self._call_soon,
-            begin=batcher.begin_stream,
-            end=batcher.end_stream,
-        )
-
-    def conclude(self, exchange: Exchange, ticket: Ticket) -> None:
-        """Send the answer, unless it was streamed, and note how it went."""
-        response = _response(ticket)
-        if ticket.is_streamed:
-            exchange.end(is_complete=False)  # if its time is up; else it has ended already
-        else:
-            try:
-                exchange.respond(response)
-            except PredictionFailedError as error:  # a header that cannot be sent
-                ticket.error = error
-                response = error_response(error)
-                exchange.respond(response)
-        self._note(
-            exchange, ticket.invocation, response, ticket.arrived, error=ticket.error, ticket=ticket
-        )
-
-    def _note(
-        self,
-        exchange: Exchange,
-        invocation: Invocation,
-        response: Response,
-        arrived: float,
-        *,
-        error: RequestError | None,
-        ticket: Ticket | None = None,
-    ) -> None:
-        """One line in the log, one count in the metrics."""
-        total_s = self._clock() - arrived
-        self._metrics.count(response.status, total_s=total_s)
-        fields = log.request_fields(invocation)
-        fields |= {
-            "path": exchange.path,
-            "status": response.status,
-            "ms": _ms(total_s),
-            "bytes_in": len(invocation.body),
-            "bytes_out": len(response.body),
-        }
-        if ticket is not None and ticket.job is not None:
-            self._metrics.observe(ticket)
-            fields |= _stages(ticket)
-        if error is not None:
-            fields["error"] = error.message
-        self._request_log.add(fields)
-
-
-class _Reply:
-    """Where an invocation's outcome goes; see `ticket.Reply`."""
-
-    __slots__ = ("_app", "_batcher", "_exchange")
-
-    def __init__(self, app: App, batcher: Batcher, exchange: Exchange) -> None:
-        self._app = app
-        self._batcher = batcher
-        self._exchange = exchange
-
-    def deliver(self, ticket: Ticket) -> None:
-        self._app.conclude(self._exchange, ticket)
-
-    def open_stream(self) -> ResponseStream:
-        return self._app.open_stream(self._batcher, self._exchange)
+        self._predictions.begin(exchange, lambda: _ready(self._batcher))
 
 
 def _ready(service: AnyService | None) -> AnyService:
@@ -335,34 +215,3 @@ def _no_route(exchange: Exchange, methods: Mapping[str, object] | None) -> Reque
         return NotFoundError(f"no path `{exchange.path}`")
     allow = ", ".join(methods)
     return MethodNotAllowedError(f"`{exchange.path}` takes {allow}", allow=allow)
-
-
-def _response(ticket: Ticket) -> Response:
-    if ticket.error is not None and not ticket.is_streamed:
-        return error_response(ticket.error)
-    if ticket.answer is None:
-        return error_response(PredictionFailedError("the handler gave no answer"))
-    body = ticket.answer.body
-    return Response(
-        status=200,
-        body=body if isinstance(body, bytes) else b"",
-        content_type=ticket.answer.content_type,
-        headers=tuple(ticket.answer.headers.items()),
-    )
-
-
-def _ms(seconds: float) -> float:
-    """Milliseconds with three places; three times as fast as `round`."""
-    return int(seconds * 1e6) / 1e3
-
-
-def _stages(ticket: Ticket) -> dict[str, object]:
-    """How long each stage took, in milliseconds, and in what company."""
-    return {
-        "decode_ms": _ms(ticket.decode_s),
-        "queue_ms": _ms(ticket.queue_s),
-        "predict_ms": _ms(ticket.predict_s),
-        "encode_ms": _ms(ticket.encode_s),
-        "batch_size": ticket.batch_size,
-        "tokens": ticket.tokens,
-    }

@@ -24,12 +24,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import resource
 import signal
 import socket
 import sys
 import threading
 import time
 from concurrent.futures import Future
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final, NoReturn, cast
 
 from portside import contract
@@ -53,6 +55,9 @@ _GRACE_S: Final = int(contract.STOP_GRACE_S) - 2
 _BACKLOG: Final = 2048
 """Connections that may wait to be accepted."""
 
+_ENOUGH_FILES: Final = 16384
+"""Open at the same time, connections above all."""
+
 _logger: Final = logging.getLogger(__name__)
 
 
@@ -61,6 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     # As the first process of a container Python would ignore SIGTERM until the listener sees to it.
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
     log.configure(sys.stdout)
+    _allow_many_connections()
     try:
         settings = read_settings(sys.argv[1:] if argv is None else argv, os.environ)
         with _bind(settings) as listening:
@@ -89,6 +95,14 @@ def _bind(settings: Settings) -> socket.socket:
     # and without it an answer of two packets waits 40 ms for the client's delayed ACK.
     listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listening
+
+
+def _allow_many_connections() -> None:
+    """Each is an open file; many systems allow 1024 unless asked."""
+    now, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if now < _ENOUGH_FILES <= most:
+        with suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (_ENOUGH_FILES, most))
 
 
 def _serve(settings: Settings, listening: socket.socket) -> int:
