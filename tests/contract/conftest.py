@@ -85,7 +85,8 @@ def _url(config: pytest.Config) -> str | None:
 # --- What the checks use --------------------------------------------------------
 
 
-@pytest.fixture(scope="session")
+# Of each module, not of the whole run: other tests count the processes that they leave behind.
+@pytest.fixture(scope="module")
 def target(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Target]:
