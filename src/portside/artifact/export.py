@@ -9,14 +9,11 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
-import secrets
-import shutil
-import subprocess
-import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from portside.archive import digest
+from portside.artifact.apart import run_apart
 from portside.artifact.checkpoint import CONFIG, TOKENIZER
 from portside.errors import BuildError, MissingToolError
 
@@ -91,38 +88,14 @@ def _check_installed(checkpoint: Path, is_installed: Callable[[str], bool]) -> N
 
 
 def _run(checkpoint: Checkpoint, folder: Path) -> None:
-    """Export beside the final name; a failure leaves nothing but the log."""
-    partial = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.partial")
-    log = folder.with_suffix(".log")
-    partial.mkdir(parents=True)
-    command = [sys.executable, "-m", "portside.artifact.export_process"]
-    arguments = [str(checkpoint.folder), str(checkpoint.task), str(partial)]
-    try:
-        with log.open("wb") as output:
-            done = subprocess.run(
-                [*command, *arguments],
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                check=False,
-            )
-        if done.returncode != 0:
-            raise BuildError(
-                f"cannot export `{checkpoint.folder}` to ONNX: {_last_line(log, done.returncode)}",
-                hint=f"read `{log}`, or put an ONNX model into the folder",
-            )
-        partial.replace(folder)
-        log.unlink()
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+    def failure(reason: str, log: Path) -> BuildError:
+        return BuildError(
+            f"cannot export `{checkpoint.folder}` to ONNX: {reason}",
+            hint=f"read `{log}`, or put an ONNX model into the folder",
+        )
 
-
-def _last_line(log: Path, code: int) -> str:
-    """Of a traceback this is the reason; a process that was killed leaves none."""
-    if code < 0:
-        return f"the export process was ended by signal {-code}"
-    lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-    return lines[-1].strip() if lines else f"exit code {code}"
+    arguments = [str(checkpoint.folder), str(checkpoint.task)]
+    run_apart("portside.artifact.export_process", arguments, folder, failure=failure)
 
 
 def _accepted(checkpoint: Path, folder: Path) -> Export:

@@ -8,15 +8,12 @@ did: that is for whoever asks for int8, on texts of their own.
 from __future__ import annotations
 
 import hashlib
-import secrets
-import shutil
-import subprocess
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
 from portside.archive import digest
+from portside.artifact.apart import run_apart
 from portside.artifact.export import GRAPH, is_installed
 from portside.errors import BuildError, MissingToolError
 
@@ -62,26 +59,10 @@ def _check_installed(is_installed: Callable[[str], bool]) -> None:
 
 
 def _run(graph: Path, folder: Path) -> None:
-    """Quantize beside the final name; a failure leaves nothing but the log."""
-    partial = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.partial")
-    log = folder.with_suffix(".log")
-    partial.mkdir(parents=True)
-    command = [sys.executable, "-m", "portside.artifact.optimize_process"]
-    try:
-        with log.open("wb") as output:
-            done = subprocess.run(
-                [*command, str(graph), str(partial)],
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                check=False,
-            )
-        if done.returncode != 0:
-            raise BuildError(
-                f"cannot quantize `{graph}` to int8: its process ended with {done.returncode}",
-                hint=f"read `{log}`, or set `[model] precision` to `fp32`",
-            )
-        partial.replace(folder)
-        log.unlink()
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+    def failure(reason: str, log: Path) -> BuildError:
+        return BuildError(
+            f"cannot quantize `{graph}` to int8: {reason}",
+            hint=f"read `{log}`, or set `[model] precision` to `fp32`",
+        )
+
+    run_apart("portside.artifact.optimize_process", [str(graph)], folder, failure=failure)
