@@ -90,10 +90,12 @@ class App:
         self._limit = limit
         self._max_body_bytes = max_body_bytes
         self._sessions = sessions
-        self._request_log = request_log or log.RequestLog()
         self._metrics = Metrics()
         self._predictions = Predictions(
-            metrics=self._metrics, request_log=self._request_log, sessions=sessions, clock=clock
+            metrics=self._metrics,
+            request_log=request_log or log.RequestLog(),
+            sessions=sessions,
+            clock=clock,
         )
         self._batcher: Batcher | None = None
         self._service: Service | None = None
@@ -158,19 +160,19 @@ class App:
             self._service.sweep()
         if self._sessions is not None:
             self._sessions.sweep()
-        self._request_log.flush()
+        self._predictions.settle()
 
     def stop(self) -> None:
         """Answer 503 to what is still in flight."""
         if self._service is not None:
             self._service.stop()
-        self._request_log.flush()
+        self._predictions.settle()
 
     async def close(self) -> None:
         """Let an app of the user's clean up, and write the rest of the log."""
         if self._mounted is not None:
             await self._mounted.close()
-        self._request_log.flush()
+        self._predictions.settle()
 
     # --- Routes -----------------------------------------------------------------------
 
@@ -188,6 +190,7 @@ class App:
 
     def _show_metrics(self, exchange: Exchange) -> None:
         service = self._service
+        self._predictions.settle()
         text = self._metrics.text(
             in_flight=service.in_flight if service else 0,
             is_ready=service is not None and service.fault is None,

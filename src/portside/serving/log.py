@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import logging
 import sys
-import time
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -23,9 +22,9 @@ import orjson
 from portside import contract
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
-    from portside.serving.invocation import Invocation
+    from portside.serving.outcome import Outcome
     from portside.serving.ticket import Ticket
 
 current: ContextVar[Sequence[Ticket]] = ContextVar("current", default=())
@@ -40,16 +39,21 @@ HEADER_BY_FIELD: Final = {
 }
 """What SageMaker passes along, and a reader of the log looks for."""
 
+_HEADERS: Final = frozenset(HEADER_BY_FIELD.values())
+
 _REQUESTS: Final = "portside.serving.request"
 """The logger that requests' lines name."""
 
+_A_LINE: Final = orjson.OPT_APPEND_NEWLINE
 
-def request_fields(invocation: Invocation) -> dict[str, object]:
+
+def request_fields(request_id: str, headers: Mapping[str, str]) -> dict[str, object]:
     """By which a request is found in the log."""
-    fields: dict[str, object] = {"request_id": invocation.request_id}
-    for field, header in HEADER_BY_FIELD.items():
-        if value := invocation.headers.get(header):
-            fields[field] = value
+    fields: dict[str, object] = {"request_id": request_id}
+    if not _HEADERS.isdisjoint(headers):
+        for field, header in HEADER_BY_FIELD.items():
+            if value := headers.get(header):
+                fields[field] = value
     return fields
 
 
@@ -84,23 +88,16 @@ class TerminalFormatter(logging.Formatter):
 
 
 class RequestLog:
-    """The lines of requests that have ended; written by `flush`, many at a time."""
+    """The lines of requests that have ended."""
 
     def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = stream or sys.stdout
-        self._lines: list[tuple[float, dict[str, object]]] = []
         self._line = _terminal_request if self._stream.isatty() else _json_request
 
-    def add(self, fields: dict[str, object]) -> None:
-        """Let a request's line wait for the next flush."""
-        self._lines.append((time.time(), fields))
-
-    def flush(self) -> None:
-        """Write the lines that wait."""
-        if self._lines:
-            lines, self._lines = self._lines, []
-            self._stream.write("".join([self._line(at, fields) for at, fields in lines]))
-            self._stream.flush()
+    def write(self, ended: Iterable[Outcome]) -> None:
+        """A line for each, in one piece."""
+        self._stream.write("".join(map(self._line, ended)))
+        self._stream.flush()
 
 
 def configure(stream: TextIO) -> None:
@@ -114,13 +111,39 @@ def configure(stream: TextIO) -> None:
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
 
 
-def _json_request(at: float, fields: dict[str, object]) -> str:
-    start = {"time": _timestamp(at), "level": "INFO", "logger": _REQUESTS, "message": "request"}
-    return orjson.dumps(start | fields, default=str, option=orjson.OPT_APPEND_NEWLINE).decode()
+def _json_request(outcome: Outcome) -> str:
+    at = _timestamp(outcome.at)
+    start = {"time": at, "level": "INFO", "logger": _REQUESTS, "message": "request"}
+    return orjson.dumps(start | _outcome_fields(outcome), default=str, option=_A_LINE).decode()
 
 
-def _terminal_request(at: float, fields: dict[str, object]) -> str:
-    return _terminal_line(at, "INFO", "request", fields) + "\n"
+def _terminal_request(outcome: Outcome) -> str:
+    return _terminal_line(outcome.at, "INFO", "request", _outcome_fields(outcome)) + "\n"
+
+
+def _outcome_fields(outcome: Outcome) -> dict[str, object]:
+    at, request_id, headers, path, status, total_s, bytes_in, bytes_out, stages, error = outcome
+    fields = request_fields(request_id, headers)
+    fields["path"] = path
+    fields["status"] = status
+    fields["ms"] = _ms(total_s)
+    fields["bytes_in"] = bytes_in
+    fields["bytes_out"] = bytes_out
+    if stages is not None:
+        fields["decode_ms"] = _ms(stages[0])
+        fields["queue_ms"] = _ms(stages[1])
+        fields["predict_ms"] = _ms(stages[2])
+        fields["encode_ms"] = _ms(stages[3])
+        fields["batch_size"] = stages[4]
+        fields["tokens"] = stages[5]
+    if error is not None:
+        fields["error"] = error
+    return fields
+
+
+def _ms(seconds: float) -> float:
+    """Milliseconds with three places; three times as fast as `round`."""
+    return int(seconds * 1e6) / 1e3
 
 
 def _terminal_line(at: float, level: str, message: str, fields: dict[str, object]) -> str:
@@ -145,7 +168,8 @@ def _fields(record: logging.LogRecord) -> dict[str, Any]:
     fields: dict[str, Any] = {}
     match current.get():
         case [ticket]:
-            fields = request_fields(ticket.invocation)
+            invocation = ticket.invocation
+            fields = request_fields(invocation.request_id, invocation.headers)
         case [_, *_] as tickets:
             fields = {"request_ids": [ticket.invocation.request_id for ticket in tickets]}
     return fields | getattr(record, "fields", {})

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate
 from typing import TYPE_CHECKING, Final
 
 from portside.serving.memory import resident_bytes
 
 if TYPE_CHECKING:
-    from portside.serving.ticket import Ticket
+    from portside.serving.outcome import Outcome
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -36,10 +36,13 @@ class Histogram:
         self._counts = [0] * (len(bounds) + 1)
         self._sum = 0.0
 
-    def observe(self, value: float) -> None:
-        """Count one observation."""
-        self._counts[bisect_left(self._bounds, value)] += 1
-        self._sum += value
+    def observe(self, values: Iterable[float]) -> None:
+        """Count observations."""
+        bounds, counts, total = self._bounds, self._counts, self._sum
+        for value in values:
+            counts[bisect_left(bounds, value)] += 1
+            total += value
+        self._sum = total
 
     def lines(self, name: str, labels: str = "") -> Iterator[str]:
         """Its samples; `labels` as they stand between the braces, with a comma at the end."""
@@ -63,20 +66,24 @@ class Metrics:
         self._encode = Histogram(_SECONDS)
         self._batch = Histogram(_COUNTS)
         self._tokens = Histogram(_TOKENS)
+        self._by_stage = (
+            self._decode,
+            self._queue,
+            self._predict,
+            self._encode,
+            self._batch,
+            self._tokens,
+        )
+        """In the order of `Stages`."""
 
-    def count(self, status: int, *, total_s: float) -> None:
-        """Count a request for a prediction, however it ended."""
-        self._statuses[status] += 1
-        self._total.observe(total_s)
-
-    def observe(self, ticket: Ticket) -> None:
-        """Count the stages of a request that was answered."""
-        self._decode.observe(ticket.decode_s)
-        self._queue.observe(ticket.queue_s)
-        self._predict.observe(ticket.predict_s)
-        self._encode.observe(ticket.encode_s)
-        self._batch.observe(ticket.batch_size)
-        self._tokens.observe(ticket.tokens)
+    def count(self, ended: Sequence[Outcome]) -> None:
+        """Count requests for a prediction, however they ended, and the stages of those that a
+        handler has seen."""
+        self._statuses.update([outcome.status for outcome in ended])
+        self._total.observe([outcome.total_s for outcome in ended])
+        stages = [outcome.stages for outcome in ended if outcome.stages is not None]
+        for histogram, values in zip(self._by_stage, zip(*stages, strict=True), strict=False):
+            histogram.observe(values)
 
     def text(self, *, in_flight: int, is_ready: bool) -> str:
         """All metrics, with the gauges as they are now."""

@@ -1,13 +1,14 @@
 """The life of a request for a prediction, outside of the batcher: from exchange to ticket and back.
 
 exchange ─▶ Invocation, session ─▶ batcher: Ticket
-ticket   ─▶ the answer, or the error's status ─▶ one line in the log, one count in the metrics
+ticket   ─▶ the answer, or the error's status ─▶ Outcome: a line in the log, a count in the metrics
 """
 
 from __future__ import annotations
 
 import itertools
 import os
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
@@ -15,6 +16,7 @@ from portside import contract
 from portside.serving import log
 from portside.serving.error import CallerGoneError, PredictionFailedError, RequestError
 from portside.serving.invocation import Invocation
+from portside.serving.outcome import Outcome, stages_of
 from portside.serving.response import Response, error_response
 from portside.serving.session import Session, SessionTable, refuse_session
 from portside.serving.stream import ResponseStream
@@ -43,6 +45,7 @@ class Predictions:
         self._request_log = request_log
         self._sessions = sessions
         self._clock = clock
+        self._ended: list[Outcome] = []
         self.call_soon: Callable[[Callable[[], None]], object] = lambda function: function()
         """Reaches the event loop from any thread; set once that runs."""
         prefix = os.urandom(4).hex()
@@ -52,11 +55,11 @@ class Predictions:
         """Let the batcher that `find` finds answer; what `find` raises is the answer otherwise."""
         headers = exchange.headers
         invocation = Invocation(
-            body=exchange.body,
-            content_type=headers.get("content-type"),
-            accept=headers.get("accept"),
-            headers=headers,
-            request_id=next(self._request_ids),
+            exchange.body,
+            headers.get("content-type"),
+            headers.get("accept"),
+            headers,
+            next(self._request_ids),
         )
         arrived = self._clock()
         try:
@@ -125,23 +128,28 @@ class Predictions:
         error: RequestError | None,
         ticket: Ticket | None = None,
     ) -> None:
-        """One line in the log, one count in the metrics."""
-        total_s = self._clock() - arrived
-        self._metrics.count(response.status, total_s=total_s)
-        fields = log.request_fields(invocation)
-        fields |= {
-            "path": exchange.path,
-            "status": response.status,
-            "ms": _ms(total_s),
-            "bytes_in": len(invocation.body),
-            "bytes_out": len(response.body),
-        }
-        if ticket is not None and ticket.job is not None:
-            self._metrics.observe(ticket)
-            fields |= _stages(ticket)
-        if error is not None:
-            fields["error"] = error.message
-        self._request_log.add(fields)
+        """Let it be counted and written with its like."""
+        self._ended.append(
+            Outcome(
+                time.time(),
+                invocation.request_id,
+                invocation.headers,
+                exchange.path,
+                response.status,
+                self._clock() - arrived,
+                len(exchange.body),
+                len(response.body),
+                stages_of(ticket) if ticket is not None else None,
+                error.message if error is not None else None,
+            )
+        )
+
+    def settle(self) -> None:
+        """Count what has ended, and write it to the log; to be called several times a second."""
+        if self._ended:
+            ended, self._ended = self._ended, []
+            self._metrics.count(ended)
+            self._request_log.write(ended)
 
 
 class _Reply:
@@ -166,27 +174,10 @@ def _response(ticket: Ticket) -> Response:
         return error_response(ticket.error)
     if ticket.answer is None:
         return error_response(PredictionFailedError("the handler gave no answer"))
-    body = ticket.answer.body
+    body, content_type, headers = ticket.answer
     return Response(
-        status=200,
-        body=body if isinstance(body, bytes) else b"",
-        content_type=ticket.answer.content_type,
-        headers=tuple(ticket.answer.headers.items()),
+        200,
+        body if isinstance(body, bytes) else b"",
+        content_type,
+        tuple(headers.items()) if headers else (),
     )
-
-
-def _ms(seconds: float) -> float:
-    """Milliseconds with three places; three times as fast as `round`."""
-    return int(seconds * 1e6) / 1e3
-
-
-def _stages(ticket: Ticket) -> dict[str, object]:
-    """How long each stage took, in milliseconds, and in what company."""
-    return {
-        "decode_ms": _ms(ticket.decode_s),
-        "queue_ms": _ms(ticket.queue_s),
-        "predict_ms": _ms(ticket.predict_s),
-        "encode_ms": _ms(ticket.encode_s),
-        "batch_size": ticket.batch_size,
-        "tokens": ticket.tokens,
-    }

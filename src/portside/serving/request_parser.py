@@ -11,6 +11,7 @@ after the body (RFC 9110, section 6.5.1). Offers of another protocol are ignored
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Final, NamedTuple, NoReturn
 from urllib.parse import unquote
 
@@ -169,12 +170,12 @@ class RequestParser:
         self._loose_bytes = 0
         self.is_in_request = self.wants_continue = False
         is_1_1 = self._parser.get_http_version() == "1.1"
-        path, _, query = self._target().partition("?")
+        path, query = _split_target(self._url)
         chunks, self._chunks = self._chunks, []
         self._whole.append(
             Request(
                 self._parser.get_method().decode("latin-1"),
-                unquote(path) if "%" in path else path,
+                path,
                 query,
                 self._headers,
                 chunks[0] if len(chunks) == 1 else b"".join(chunks),
@@ -182,14 +183,6 @@ class RequestParser:
                 is_1_1,
             )
         )
-
-    def _target(self) -> str:
-        """The path and query; proxies may send the whole address (RFC 9112, section 3.2.2)."""
-        target = self._url.decode("latin-1")
-        if target.startswith("/"):
-            return target
-        _, found, rest = target.partition("://")
-        return "/" + rest.partition("/")[2] if found else target
 
     def _check_head(self) -> None:
         """A head that came in one piece with other things is as large as its parts."""
@@ -207,6 +200,17 @@ class RequestParser:
             limit = self._max_body_bytes
             text = f"the body is larger than {limit} bytes; send fewer inputs at a time"
             self._stop(BodyTooLargeError(text))
+
+
+@lru_cache(maxsize=64)
+def _split_target(url: bytes) -> tuple[str, str]:
+    """Path, decoded, and query; proxies may send the whole address (RFC 9112, section 3.2.2)."""
+    target = url.decode("latin-1")
+    if not target.startswith("/"):
+        _, found, rest = target.partition("://")
+        target = "/" + rest.partition("/")[2] if found else target
+    path, _, query = target.partition("?")
+    return unquote(path), query
 
 
 def _head_too_large() -> HeadTooLargeError:

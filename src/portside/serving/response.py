@@ -57,9 +57,12 @@ def error_response(error: RequestError) -> Response:
 def head_of(response: Response, framing: bytes, keeps_alive: bool) -> bytes:
     """The bytes before the body; raises PredictionFailedError for headers that cannot be sent."""
     start = _start_of(response.status, response.content_type)
-    others = b"".join([_line(*pair) for pair in response.headers if pair[0].lower() not in _OURS])
-    closing = b"" if keeps_alive else b"connection: close\r\n"
-    return b"".join([start, _date(int(time.time())), framing, others, closing, b"\r\n"])
+    date = _date(int(time.time()))
+    closing = b"\r\n" if keeps_alive else b"connection: close\r\n\r\n"
+    if not response.headers:
+        return start + date + framing + closing
+    others = [_line(*pair) for pair in response.headers if pair[0].lower() not in _OURS]
+    return b"".join([start, date, framing, *others, closing])
 
 
 @lru_cache(maxsize=2)

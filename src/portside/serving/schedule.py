@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 SPACING_S: Final = 0.005
 """How much later each further input of one request is due: about the time that one takes."""
 
+_RUN_TOKENS: Final = 30
+"""What a run costs whatever is in it, in tokens: shared by its inputs, it makes up for some
+padding. Measured: see `docs/decisions/0007-backend-settings.md`."""
+
 
 @dataclass(slots=True, eq=False)
 class Entry:
@@ -87,25 +91,34 @@ class Schedule:
         return batch
 
     def _around(self, first: Entry, *, most: int) -> list[Entry]:
-        """The run of neighbors in size that contains `first` and pads the least, cut out."""
+        """The run of neighbors in size that contains `first` and pads the least, cut out.
+
+        It grows for as long as an input costs the less beside its own tokens.
+        """
         entries = self._by_size
         low = bisect_left(entries, first.size, key=_size)
         while entries[low] is not first:
             low += 1
         high = low + 1
-        while high - low < most:
-            shorter = first.size - entries[low - 1].size if low > 0 else None
-            longer = entries[high].size - first.size if high < len(entries) else None
-            if longer is not None and not self._fits(high - low + 1, entries[high].size):
-                longer = None
-            if shorter is not None and not self._fits(high - low + 1, entries[high - 1].size):
-                shorter = None
-            if longer is not None and (shorter is None or longer <= shorter):
-                high += 1
-            elif shorter is not None:
+        padding = 0
+        while (inputs := high - low) < most:
+            # By how much more is padded, with the next longer input and with the next shorter one.
+            more: list[tuple[int, bool]] = []
+            largest = entries[high - 1].size
+            if high < len(entries) and self._fits(inputs + 1, entries[high].size):
+                more.append((inputs * (entries[high].size - largest), False))
+            if low > 0 and self._fits(inputs + 1, largest):
+                more.append((largest - entries[low - 1].size, True))
+            if not more:
+                break
+            added, is_shorter = min(more)
+            if (_RUN_TOKENS + padding + added) * inputs > (_RUN_TOKENS + padding) * (inputs + 1):
+                break
+            padding += added
+            if is_shorter:
                 low -= 1
             else:
-                break
+                high += 1
         batch = entries[low:high]
         del entries[low:high]
         return batch

@@ -38,6 +38,7 @@ from portside import contract
 from portside.errors import PortsideError
 from portside.serving import log
 from portside.serving.handlers.find import load_handler
+from portside.serving.memory import keep_loaded
 from portside.serving.setting import Settings, read_settings
 
 if TYPE_CHECKING:
@@ -151,6 +152,7 @@ def _load(settings: Settings, loading: Future[Handler | MountedApp]) -> None:
     except BaseException as error:  # noqa: BLE001 - raised again by whoever asks for the result
         loading.set_exception(error)
         return
+    keep_loaded()
     seconds = round(time.perf_counter() - started, 3)
     fields = {"model_dir": str(settings.model_dir), "seconds": seconds}
     _logger.info("ready", extra={"fields": fields})

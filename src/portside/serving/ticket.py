@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from portside.serving.error import RequestError
@@ -43,32 +42,38 @@ class Reply(Protocol):
         ...
 
 
-@dataclass(slots=True, eq=False)
 class Ticket:
-    """A request, what was found out about it, and how it ended."""
+    """A request, what was found out about it, and how it ended.
 
-    invocation: Invocation
-    reply: Reply
-    arrived: float
-    deadline: float
-    is_over: bool = False
+    What most requests leave as it is stands in the class: every request makes a ticket.
+    """
+
+    is_over = False
     """Set by the event loop: answered, or nobody is left to answer. What a thread still makes of
     it is thrown away."""
-    is_streamed: bool = False
+    is_streamed = False
     """Whether the head of the answer was sent already."""
     job: Job | None = None
-    outputs: list[Any] = field(default_factory=list)
-    missing: int = 0
+    missing = 0
     """Inputs that have no output yet."""
     answer: Answer | None = None
     error: RequestError | None = None
-    queue_s: float = 0.0
-    decode_s: float = 0.0
-    predict_s: float = 0.0
+    queue_s = 0.0
+    decode_s = 0.0
+    predict_s = 0.0
     """Of the runs that it was part of, from their begin to their end."""
-    encode_s: float = 0.0
-    cost_s: float = 0.0
+    encode_s = 0.0
+    cost_s = 0.0
     """What it took of a thread's time; of a run, its share."""
-    batch_size: int = 0
+    batch_size = 0
     """The most inputs that one of its runs had, those of other requests included."""
-    tokens: int = 0
+    tokens = 0
+
+    def __init__(
+        self, invocation: Invocation, reply: Reply, arrived: float, deadline: float
+    ) -> None:
+        self.invocation = invocation
+        self.reply = reply
+        self.arrived = arrived
+        self.deadline = deadline
+        self.outputs: list[Any] = []

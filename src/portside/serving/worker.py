@@ -120,7 +120,7 @@ class Worker:
         tickets = self._backlog.take_tickets()
         for ticket in tickets:
             self._open(ticket)
-        batch = self._backlog.take_batch()
+        batch = [] if self._takes_one else self._backlog.take_batch()
         if batch:
             self._run(batch)
         log.current.set(())

@@ -12,6 +12,7 @@ import pytest
 
 from portside.serving import log
 from portside.serving.invocation import Invocation
+from portside.serving.outcome import Outcome, Stages
 from portside.serving.ticket import Ticket
 from tests.unit.serving.server_fakes import Caller
 
@@ -154,44 +155,72 @@ def test_what_is_printed_is_written_at_once():
 # --- Requests -------------------------------------------------------------------
 
 
-def test_lines_of_requests_are_written_together():
+def ended(**others: Any) -> Outcome:
+    """A request that was answered."""
+    known = Outcome(
+        at=1_795_341_600.125,
+        request_id="a",
+        headers={},
+        path="/invocations",
+        status=200,
+        total_s=0.0015,
+        bytes_in=20,
+        bytes_out=3,
+    )
+    return known._replace(**others)
+
+
+def test_a_request_that_was_answered_is_one_json_line():
     stream = io.StringIO()
-    requests = log.RequestLog(stream)
-    requests.add({"request_id": "a", "status": 200})
-    requests.add({"request_id": "b", "status": 400, "error": "no\nlist"})
-    assert stream.getvalue() == ""
+    stages = Stages(
+        decode_s=0.0001, queue_s=0.2, predict_s=3.0, encode_s=0.00004, batch_size=6, tokens=300
+    )
 
-    requests.flush()
-    requests.flush()
+    log.RequestLog(stream).write([ended(stages=stages)])
 
-    first, second = map(json.loads, stream.getvalue().splitlines())
-    assert first.pop("time").endswith("Z")
-    assert first == {
+    assert only_line(stream) == {
+        "time": "2026-11-22T10:00:00.125Z",
         "level": "INFO",
         "logger": "portside.serving.request",
         "message": "request",
         "request_id": "a",
+        "path": "/invocations",
         "status": 200,
+        "ms": 1.5,
+        "bytes_in": 20,
+        "bytes_out": 3,
+        "decode_ms": 0.1,
+        "queue_ms": 200.0,
+        "predict_ms": 3000.0,
+        "encode_ms": 0.04,
+        "batch_size": 6,
+        "tokens": 300,
     }
-    assert second["error"] == "no\nlist"
 
 
-def test_a_line_with_an_odd_value_is_written_all_the_same():
+def test_lines_of_requests_are_written_in_their_order():
     stream = io.StringIO()
-    requests = log.RequestLog(stream)
-    requests.add({"tokens": 3 + 4j})
-    requests.flush()
+    sent = {"x-amzn-trace-id": "Root=1", "x-other": "1"}
 
-    assert json.loads(stream.getvalue())["tokens"] == "(3+4j)"
+    log.RequestLog(stream).write(
+        [ended(headers=sent), ended(request_id="b", status=400, error="no\nlist")]
+    )
+
+    first, second = map(json.loads, stream.getvalue().splitlines())
+    assert (first["request_id"], first["trace_id"]) == ("a", "Root=1")
+    assert (second["request_id"], second["status"], second["error"]) == ("b", 400, "no\nlist")
+    assert "decode_ms" not in second
+    assert "error" not in first
 
 
 def test_a_terminal_gets_plain_lines_of_requests():
     stream = Terminal()
-    requests = log.RequestLog(stream)
-    requests.add({"path": "/invocations", "status": 200, "ms": 1.5})
-    requests.flush()
 
-    assert stream.getvalue()[8:] == " INFO    request path=/invocations status=200 ms=1.5\n"
+    log.RequestLog(stream).write([ended()])
+
+    assert stream.getvalue()[8:] == (
+        " INFO    request request_id=a path=/invocations status=200 ms=1.5 bytes_in=20 bytes_out=3\n"
+    )
 
 
 def test_the_time_has_milliseconds():

@@ -10,10 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
-from portside.serving.invocation import Invocation
 from portside.serving.metric import Histogram, Metrics
-from portside.serving.ticket import Ticket
-from tests.unit.serving.server_fakes import Caller
+from portside.serving.outcome import Outcome, Stages
 
 
 def read(metrics: Metrics, *, in_flight: int = 0, is_ready: bool = True) -> dict[str, Any]:
@@ -27,10 +25,24 @@ def read(metrics: Metrics, *, in_flight: int = 0, is_ready: bool = True) -> dict
     }
 
 
+def ended(*, status: int = 200, total_s: float = 0.003, stages: Stages | None = None) -> Outcome:
+    return Outcome(
+        at=0.0,
+        request_id="a",
+        headers={},
+        path="/invocations",
+        status=status,
+        total_s=total_s,
+        bytes_in=0,
+        bytes_out=0,
+        stages=stages,
+    )
+
+
 def test_requests_are_counted_by_status():
     metrics = Metrics()
-    for status in (200, 200, 429):
-        metrics.count(status, total_s=0.003)
+    metrics.count([ended(status=200), ended(status=429)])
+    metrics.count([ended(status=200)])
 
     samples = read(metrics)
 
@@ -40,14 +52,15 @@ def test_requests_are_counted_by_status():
     assert samples["portside_request_seconds_sum[]"] == pytest.approx(0.009)
     assert samples["portside_request_seconds_bucket[('le', '0.0025')]"] == 0
     assert samples["portside_request_seconds_bucket[('le', '0.005')]"] == 3
+    assert samples["portside_stage_seconds_count[('stage', 'decode')]"] == 0
 
 
 def test_stages_batch_and_tokens_of_a_request_are_counted():
     metrics = Metrics()
-    ticket = Ticket(Invocation(b""), Caller(), 0.0, 60.0)
-    ticket.decode_s, ticket.queue_s, ticket.predict_s, ticket.encode_s = 0.001, 0.2, 3.0, 0.04
-    ticket.batch_size, ticket.tokens = 6, 300
-    metrics.observe(ticket)
+    stages = Stages(
+        decode_s=0.001, queue_s=0.2, predict_s=3.0, encode_s=0.04, batch_size=6, tokens=300
+    )
+    metrics.count([ended(status=429), ended(stages=stages)])
 
     samples = read(metrics)
 
@@ -84,8 +97,8 @@ BOUNDS = st.lists(
 def test_a_histogram_is_cumulative_and_loses_nothing(bounds: list[float], values: Iterable[float]):
     values = list(values)
     histogram = Histogram(bounds)
-    for value in values:
-        histogram.observe(value)
+    histogram.observe(values[:3])
+    histogram.observe(values[3:])
 
     *buckets, total, count = histogram.lines("h")
 

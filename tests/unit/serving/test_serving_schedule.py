@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from portside.serving.invocation import BatchLimit
-from portside.serving.schedule import Entry, Schedule
+from portside.serving.schedule import _RUN_TOKENS, Entry, Schedule
 
 
 @dataclass(frozen=True)
@@ -79,13 +79,41 @@ def check_neighbors(batch: list[Entry], waiting: list[Entry], limit: BatchLimit)
     assert not [size for size in left if sizes[0] < size < sizes[-1]]
 
 
-@given(st.integers(2, 8), st.lists(st.integers(1, 50), min_size=1, max_size=30))
-def test_a_batch_is_as_large_as_the_limit_allows(inputs: int, sizes: list[int]):
+@given(st.integers(2, 8), st.integers(1, 50), st.integers(1, 30))
+def test_a_batch_of_equals_is_as_large_as_the_limit_allows(inputs: int, size: int, waiting: int):
     schedule = Schedule(BatchLimit(inputs=inputs))
-    for size in sizes:
+    for _ in range(waiting):
         schedule.add(make_entry(size))
 
-    assert len(schedule.take()) == min(inputs, len(sizes))
+    assert len(schedule.take()) == min(inputs, waiting)
+
+
+@given(st.lists(st.integers(1, 80), min_size=1, max_size=30))
+def test_no_smaller_batch_around_the_first_would_cost_less_an_input(sizes: list[int]):
+    schedule = Schedule(BatchLimit(inputs=8))
+    for due, size in enumerate(sizes):
+        schedule.add(make_entry(size, float(due)))
+
+    batch = sorted(entry.size for entry in schedule.take())
+
+    def cost(part: list[int]) -> float:
+        padding = sum(part[-1] - size for size in part)
+        return (_RUN_TOKENS + padding) / len(part)
+
+    if len(batch) > 1:
+        at = batch.index(sizes[0])
+        assert cost(batch) <= cost(batch[at : at + 1])
+        assert cost(batch) <= max(cost(batch[1:]), cost(batch[:-1]))
+
+
+def test_a_long_input_does_not_pad_short_ones():
+    schedule = Schedule(BatchLimit(inputs=8))
+    for due, size in enumerate([10, 12, 100, 11]):
+        schedule.add(make_entry(size, float(due)))
+
+    batches = [[entry.size for entry in schedule.take()] for _ in range(2)]
+
+    assert batches == [[10, 11, 12], [100]]
 
 
 def test_neighbors_in_size_run_together():

@@ -76,9 +76,7 @@ def _load(path: Path) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.log_severity_level = _ERRORS_ONLY
-    # Both save no time here, and keep room for the largest batch and for each shape ever seen.
-    options.enable_cpu_mem_arena = False
-    options.enable_mem_pattern = False
+    options.enable_mem_pattern = False  # saves no time, and keeps one for each shape ever seen
     try:
         return onnxruntime.InferenceSession(
             str(path),

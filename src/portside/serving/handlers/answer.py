@@ -43,6 +43,8 @@ def make_answer(
             accept = own_type
             result = (result, own_type) if isinstance(result, str) else result
     match result:
+        case list() | dict():  # first, because most are; whether something iterates takes longer
+            return _written(result, accept, default_accept, headers)
         # Two words that a model predicted are no body with its type.
         case tuple((str() | bytes() | bytearray() as body, str(content_type))) if (
             "/" in content_type
@@ -55,9 +57,15 @@ def make_answer(
         case Iterator():
             return _stream(result, accept=accept, headers=headers)
         case _:
-            content_type = codecs.choose(accept, default=default_accept)
-            body = codecs.encode(result, content_type, default=default_accept)
-            return Answer(body=body, content_type=content_type, headers=headers)
+            return _written(result, accept, default_accept, headers)
+
+
+def _written(
+    result: object, accept: str | None, default_accept: str, headers: Mapping[str, str]
+) -> Answer:
+    content_type = codecs.choose(accept, default=default_accept)
+    body = codecs.encode(result, content_type, default=default_accept)
+    return Answer(body, content_type, headers)
 
 
 def split_content_type(headers: Mapping[str, str]) -> tuple[Mapping[str, str], str | None]:

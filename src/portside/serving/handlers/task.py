@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from tokenizers import Encoding
 
 _MOST_INPUTS: Final = 8
-_MOST_TOKENS: Final = 256
-"""In one batch, padding included: eight texts of 32 tokens, two of 128. Greater batches take more
+_MOST_TOKENS: Final = 128
+"""In one batch, padding included: eight texts of 16 tokens, one of 128. Greater batches take more
 memory and are no faster; see `docs/decisions/0007-backend-settings.md`."""
 
 OUTPUTS: Final = {
