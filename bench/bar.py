@@ -11,6 +11,7 @@ from bench.peers import (
     FASTAPI,
     LITSERVE,
     PORTSIDE,
+    PORTSIDE_ASGI,
     PORTSIDE_FP32,
     PORTSIDE_INT8,
     RAW_ASGI,
@@ -105,7 +106,12 @@ def _no_op_bars(result: Result) -> Iterator[Bar]:
         return
     for connections in CONNECTIONS:
         rates = {name: each[connections].requests_per_s for name, each in result.no_op.items()}
-        for peer, bound in ((RAW_ASGI, 0.8), (FASTAPI, 3), (LITSERVE, 15)):
+        for peer, bound in (
+            (PORTSIDE_ASGI, 0.8),
+            (RAW_ASGI, 0.8),
+            (FASTAPI, 3),
+            (LITSERVE, 15),
+        ):
             yield Bar(
                 name=f"no-op at {connections} connections, requests/s in those of {peer}"
                 if connections > 1

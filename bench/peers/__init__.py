@@ -59,6 +59,7 @@ def no_op_servers() -> tuple[Server, ...]:
     return (
         _uvicorn(RAW_ASGI, "raw_asgi", app="no_op:app", environment=_NEEDS_NO_MODEL),
         portside(_HERE / "portside", name=PORTSIDE),
+        portside(_HERE / "raw_asgi", name=PORTSIDE_ASGI, app="no_op:app"),
         _uvicorn(FASTAPI, "fastapi", app="no_op:app", environment=_NEEDS_NO_MODEL),
         Server(
             name=FLASK,
@@ -71,7 +72,9 @@ def no_op_servers() -> tuple[Server, ...]:
     )
 
 
-def portside(model: Path, *, name: str, timeout_s: float | None = None) -> Server:
+def portside(
+    model: Path, *, name: str, timeout_s: float | None = None, app: str | None = None
+) -> Server:
     """An instance as SageMaker starts it, all else as it is by default."""
     environment = {
         contract.ENV_MODEL_DIR: str(model),
@@ -80,6 +83,8 @@ def portside(model: Path, *, name: str, timeout_s: float | None = None) -> Serve
     }
     if timeout_s is not None:
         environment[contract.ENV_TIMEOUT] = f"{timeout_s:.3f}"
+    if app is not None:
+        environment[contract.ENV_APP] = app
     return Server(
         name=name,
         argv=(sys.executable, "-m", "portside.serving", contract.SERVE_ARGUMENT),

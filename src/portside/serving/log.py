@@ -44,8 +44,6 @@ _HEADERS: Final = frozenset(HEADER_BY_FIELD.values())
 _REQUESTS: Final = "portside.serving.request"
 """The logger that requests' lines name."""
 
-_A_LINE: Final = orjson.OPT_APPEND_NEWLINE
-
 
 def request_fields(request_id: str, headers: Mapping[str, str]) -> dict[str, object]:
     """By which a request is found in the log."""
@@ -114,7 +112,8 @@ def configure(stream: TextIO) -> None:
 def _json_request(outcome: Outcome) -> str:
     at = _timestamp(outcome.at)
     start = {"time": at, "level": "INFO", "logger": _REQUESTS, "message": "request"}
-    return orjson.dumps(start | _outcome_fields(outcome), default=str, option=_A_LINE).decode()
+    line = start | _outcome_fields(outcome)
+    return orjson.dumps(line, default=str, option=orjson.OPT_APPEND_NEWLINE).decode()
 
 
 def _terminal_request(outcome: Outcome) -> str:
@@ -122,22 +121,25 @@ def _terminal_request(outcome: Outcome) -> str:
 
 
 def _outcome_fields(outcome: Outcome) -> dict[str, object]:
-    at, request_id, headers, path, status, total_s, bytes_in, bytes_out, stages, error = outcome
-    fields = request_fields(request_id, headers)
-    fields["path"] = path
-    fields["status"] = status
-    fields["ms"] = _ms(total_s)
-    fields["bytes_in"] = bytes_in
-    fields["bytes_out"] = bytes_out
-    if stages is not None:
-        fields["decode_ms"] = _ms(stages[0])
-        fields["queue_ms"] = _ms(stages[1])
-        fields["predict_ms"] = _ms(stages[2])
-        fields["encode_ms"] = _ms(stages[3])
-        fields["batch_size"] = stages[4]
-        fields["tokens"] = stages[5]
-    if error is not None:
-        fields["error"] = error
+    fields = request_fields(outcome.request_id, outcome.headers) | {
+        "path": outcome.path,
+        "status": outcome.status,
+        "ms": _ms(outcome.total_s),
+        "bytes_in": outcome.bytes_in,
+        "bytes_out": outcome.bytes_out,
+    }
+    if outcome.stages is not None:
+        decode_s, queue_s, predict_s, encode_s, batch_size, tokens = outcome.stages
+        fields |= {
+            "decode_ms": _ms(decode_s),
+            "queue_ms": _ms(queue_s),
+            "predict_ms": _ms(predict_s),
+            "encode_ms": _ms(encode_s),
+            "batch_size": batch_size,
+            "tokens": tokens,
+        }
+    if outcome.error is not None:
+        fields["error"] = outcome.error
     return fields
 
 

@@ -77,8 +77,10 @@ class Metrics:
         """In the order of `Stages`."""
 
     def count(self, ended: Sequence[Outcome]) -> None:
-        """Count requests for a prediction, however they ended, and the stages of those that a
-        handler has seen."""
+        """Count requests for a prediction, however they ended; the stages of those that have any.
+
+        Many at a time: see `outcome`.
+        """
         self._statuses.update([outcome.status for outcome in ended])
         self._total.observe([outcome.total_s for outcome in ended])
         stages = [outcome.stages for outcome in ended if outcome.stages is not None]

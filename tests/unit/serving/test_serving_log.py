@@ -218,9 +218,9 @@ def test_a_terminal_gets_plain_lines_of_requests():
 
     log.RequestLog(stream).write([ended()])
 
-    assert stream.getvalue()[8:] == (
-        " INFO    request request_id=a path=/invocations status=200 ms=1.5 bytes_in=20 bytes_out=3\n"
-    )
+    line = stream.getvalue()
+    assert line[8:].startswith(" INFO    request request_id=a path=/invocations status=200 ms=1.5 ")
+    assert line.endswith(" bytes_out=3\n")
 
 
 def test_the_time_has_milliseconds():
