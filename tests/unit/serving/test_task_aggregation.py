@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 LABELS = ("O", "B-PER", "I-PER", "B-LOC", "I-LOC")
 TEXT = "Ada Lovelace left New York"
 TOKENS = [
-    Token(text=text, start=start, end=end, index=index, is_subword=text.startswith("##"))
+    Token(text=text, start=start, end=end, place=index, is_subword=text.startswith("##"))
     for index, (text, start, end) in enumerate(
         [
             ("Ada", 0, 3),

@@ -11,8 +11,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
-from typing import TYPE_CHECKING, assert_never
+from typing import TYPE_CHECKING, Final, NamedTuple, assert_never
 
 import numpy as np
 
@@ -21,18 +22,20 @@ from portside.serving.tasks.strategy import AggregationStrategy
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+_REMEMBERED_LABELS: Final = 1024
+"""Looked at for each token of each text, and always the same few."""
+
 Join = Callable[[list[str]], str]
 """Token texts to the text that they stand for: the tokenizer's decoder."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Token:
-    """A token: how it is written, its place in the text (characters) and in the input (tokens)."""
+class Token(NamedTuple):
+    """A token: how it is written, where in the text (characters), and its place in the input."""
 
     text: str
     start: int
     end: int
-    index: int
+    place: int
     is_subword: bool
     """Whether it continues the word of the token before."""
 
@@ -60,8 +63,7 @@ class Entity:
     end: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Word:
+class _Word(NamedTuple):
     """Tokens that share one label: one token, or the tokens of a word."""
 
     label: str
@@ -122,7 +124,7 @@ def _words(
     slices = (tokens[start:end] for start, end in pairwise([*starts, len(tokens)]))
     best, best_scores = rows.argmax(axis=1).tolist(), rows.max(axis=1).tolist()
     return [
-        _Word(label=labels[index], score=score, tokens=piece)
+        _Word(labels[index], score, piece)
         for index, score, piece in zip(best, best_scores, slices, strict=True)
     ]
 
@@ -166,6 +168,7 @@ def _groups(words: list[_Word]) -> list[list[_Word]]:
     return groups
 
 
+@lru_cache(_REMEMBERED_LABELS)
 def _bare(label: str) -> str:
     """`PER` for `B-PER` and `I-PER`; any other label as it is."""
     return label[2:] if label.startswith(("B-", "I-")) else label
@@ -181,7 +184,7 @@ def _token_entity(word: _Word) -> TokenEntity:
     return TokenEntity(
         entity=word.label,
         score=word.score,
-        index=token.index,
+        index=token.place,
         word=token.text,
         start=token.start,
         end=token.end,

@@ -160,4 +160,4 @@ class TokenClassification:
             is_subword = len(token) != end - start
         else:
             is_subword = start > 0 and " " not in text[start - 1 : start + 1]
-        return Token(text=token, start=start, end=end, index=index, is_subword=is_subword)
+        return Token(token, start, end, index, is_subword)
