@@ -52,10 +52,20 @@ def matches(expected: str, printed: str) -> bool:
 
 
 def _without_waits(printed: str) -> str:
-    """The output without `… doing` lines that a slow machine shows before `✓ doing`."""
+    """The output without what a slow machine shows while something is done.
+
+    That is `… doing`, and its progress up to `✓ doing`.
+    """
+    kept, awaited = [], ""
     lines = printed.strip("\n").splitlines()
-    done = " ".join(lines)
-    kept = [line for line in lines if not (line[:2] == "… " and f"✓ {line[2:]}" in done)]
+    for number, line in enumerate(lines):
+        ending = f"✓ {line[2:]}"
+        if line.startswith(awaited):
+            awaited = ""
+        if line[:2] == "… " and any(later.startswith(ending) for later in lines[number:]):
+            awaited = ending
+        elif not awaited:
+            kept.append(line)
     return "\n".join(kept) + "\n"
 
 
