@@ -1,6 +1,6 @@
 """Portside's serving beside others, in one run on one machine.
 
-    python -m bench [--only tasks,limit,no-op,overload] [--quick] [--output DIR]
+    python -m bench [--only tasks,limit,no-op,overload,packing] [--quick] [--output DIR]
 
     model made (checkpoint), packaged and unpacked as fp32 and as int8 (model)
     peers set up, each in an environment of its own (peers, venv)
@@ -8,9 +8,10 @@
     limit      the bare backend offline, and the machine's matrix products (limit)
     no-op      a handler that does nothing behind each server (no_op)
     overload   half and twice the load that Portside can carry (overload)
+    packing    the checkpoint to an archive, beside tar (packing)
     a page, its figures as JSON, a plot (report); ratios held against their bars (bar)
 
-About twelve minutes, and some more the first time. Only ratios mean something
+About fourteen minutes, and some more the first time. Only ratios mean something
 on another machine, and only within one run.
 """
 
@@ -31,6 +32,7 @@ from bench.load import generator
 from bench.model import make_models
 from bench.no_op import measure_no_op
 from bench.overload import measure_overload
+from bench.packing import measure_packing
 from bench.page import make_page
 from bench.peers import no_op_servers, task_servers
 from bench.place import ROOT, WORK, say
@@ -39,7 +41,7 @@ from bench.result import Result, describe_machine, describe_texts, now, versions
 from bench.sentence import COUNT, sentences
 from bench.task_speed import compare_answers, measure_tasks
 
-PARTS: Final = ("tasks", "limit", "no-op", "overload")
+PARTS: Final = ("tasks", "limit", "no-op", "overload", "packing")
 DOCS: Final = ROOT / "docs" / "benchmarks"
 
 
@@ -99,7 +101,7 @@ def _measure(parts: tuple[str, ...], effort: Effort) -> Result:
     load_average = os.getloadavg()[0]
     texts = sentences()
     models = make_models()
-    agreements = tasks = limit = no_op = overload = None
+    agreements = tasks = limit = no_op = overload = packing = None
     if "tasks" in parts:
         servers = task_servers(models)
         agreements = compare_answers(servers, texts[: effort.compared], logs=WORK)
@@ -116,6 +118,8 @@ def _measure(parts: tuple[str, ...], effort: Effort) -> Result:
         )
     if "overload" in parts:
         overload = measure_overload(models.int8, texts, logs=WORK, seconds=effort.overload_s)
+    if "packing" in parts:
+        packing = measure_packing(models)
     return Result(
         command=_command(parts, effort),
         date=now(),
@@ -131,6 +135,7 @@ def _measure(parts: tuple[str, ...], effort: Effort) -> Result:
         limit=limit,
         no_op=no_op,
         overload=overload,
+        packing=packing,
     )
 
 

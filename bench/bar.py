@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from bench.no_op import CONNECTIONS
+from bench.packing import EXPECTED_MEMORY_BYTES
 from bench.peers import (
     BASELINE,
     FASTAPI,
@@ -42,6 +43,7 @@ def make_bars(result: Result) -> list[Bar]:
         *_limit_bars(result),
         *_overload_bars(result),
         *_no_op_bars(result),
+        *_packing_bars(result),
     ]
 
 
@@ -119,3 +121,27 @@ def _no_op_bars(result: Result) -> Iterator[Bar]:
                 figure=rates[PORTSIDE] / rates[peer],
                 bound=bound,
             )
+
+
+def _packing_bars(result: Result) -> Iterator[Bar]:
+    seen = result.packing
+    if seen is None:
+        return
+    yield Bar(
+        name="int8 artifact of a checkpoint with optimizer state, bytes in those of tar",
+        figure=seen.int8.size_bytes / seen.tar_trained.size_bytes,
+        bound=1 / 8,
+        is_least=False,
+    )
+    for name, times, bound in (
+        ("int8, with optimizer state", seen.tar_trained.seconds / seen.int8.seconds, 4),
+        ("fp32, with optimizer state", seen.tar_trained.seconds / seen.trained.seconds, 4),
+        ("fp32, without", seen.tar_fp32.seconds / seen.fp32.seconds, 3),
+    ):
+        yield Bar(name=f"packing {name}, times faster than tar", figure=times, bound=bound)
+    yield Bar(
+        name="packing 3 GB, resident memory in 300 MB",
+        figure=seen.sparse.peak_bytes / EXPECTED_MEMORY_BYTES,
+        bound=1,
+        is_least=False,
+    )

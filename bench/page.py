@@ -8,6 +8,7 @@ from typing import Final
 from bench.bar import Bar, make_bars
 from bench.load import Load
 from bench.overload import DEADLINE_FACTOR, OpenLoad
+from bench.packing import Made
 from bench.peers import BASELINE, PORTSIDE_INT8
 from bench.result import Result
 from bench.table import number, table
@@ -26,6 +27,7 @@ def make_page(result: Result) -> str:
         _limit(result),
         _overload(result),
         _no_op(result),
+        _packing(result),
         _conditions(result),
     )
     return "\n\n".join(section for section in sections if section) + "\n"
@@ -197,6 +199,32 @@ def _no_op(result: Result) -> str:
 
 It returns the length of each text: what is left is the server. All are up at once and loaded in
 turn, in short rounds.
+
+{table(head, rows)}"""
+
+
+def _packing(result: Result) -> str:
+    if result.packing is None:
+        return ""
+
+    def row(name: str, made: Made) -> tuple[str, ...]:
+        sizes = (made.source_bytes, made.size_bytes, made.peak_bytes)
+        return (name, number(made.seconds), *(number(size / 1e6) for size in sizes))
+
+    seen = result.packing
+    rows = [
+        row("checkpoint, tar", seen.tar_fp32),
+        row("checkpoint, Portside", seen.fp32),
+        row("with optimizer state, tar", seen.tar_trained),
+        row("with optimizer state, Portside, left in fp32", seen.trained),
+        row("int8 graph, Portside", seen.int8),
+        row("3 GB, a sixteenth of it random, Portside", seen.sparse),
+    ]
+    head = ("", "seconds", "files (MB)", "archive (MB)", "most memory (MB)")
+    return f"""## A checkpoint to an archive
+
+`tar zcvf model.tar.gz *` beside the packing of `portside package`, on the same files, read before.
+Export and quantization are not counted. Each of Portside's archives is unpacked and compared.
 
 {table(head, rows)}"""
 

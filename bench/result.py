@@ -18,6 +18,7 @@ from bench.agreement import Agreement
 from bench.limit import BackendLimit
 from bench.no_op import NoOpSpeed
 from bench.overload import Overload
+from bench.packing import Packing
 from bench.peers import peer_versions
 from bench.task_speed import TaskSpeed
 
@@ -73,6 +74,7 @@ class Result:
     limit: Mapping[str, BackendLimit] | None
     no_op: Mapping[str, NoOpSpeed] | None
     overload: Overload | None
+    packing: Packing | None = None
 
 
 def describe_machine() -> Machine:

@@ -12,9 +12,9 @@ from __future__ import annotations
 import difflib
 import re
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -34,12 +34,24 @@ class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """A table of the file; a key that is not here is an error."""
 
 
+class GateSection(Section, frozen=True, kw_only=True):
+    """`[model.gate]`: what a model in int8 has to keep of the original's answers."""
+
+    agreement: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.995
+    """The least share of answers that are the same."""
+    f1_drop: Annotated[float, msgspec.Meta(ge=0, le=100)] = 0.2
+    """The most points (of 100) that F1 may fall, where the samples have labels."""
+
+
 class ModelSection(Section, frozen=True, kw_only=True):
     """`[model]`: the checkpoint folder or model file, and how its artifact is made."""
 
     path: str | None = None
     samples: str | None = None
     precision: Precision = "auto"
+    allow_pickle: bool = False
+    """Whether weights may be read that are pickles: a pickle can run any code."""
+    gate: GateSection = GateSection()
 
 
 class HandlerSection(Section, frozen=True, kw_only=True):
@@ -108,7 +120,10 @@ class Project:
     root: Path
     name: str
     model: Path | None
-    precision: Precision
+    precision: Precision = "auto"
+    samples: Path | None = None
+    allow_pickle: bool = False
+    gate: GateSection = field(default_factory=GateSection)
     handler: Path | None
     endpoints: tuple[Endpoint, ...]
 
@@ -203,6 +218,7 @@ def _known_keys(at: str, table: dict[str, Any]) -> list[str]:
     sections: dict[str, type[Section]] = {
         "": FileSection,
         "model": ModelSection,
+        "model.gate": GateSection,
         "handler": HandlerSection,
         "image": ImageSection,
     }
@@ -220,6 +236,9 @@ def _resolve(file: FileSection, root: Path) -> Project:
         name=name,
         model=_model_path(file.model.path, root),
         precision=file.model.precision,
+        samples=_samples_file(file.model.samples, root),
+        allow_pickle=file.model.allow_pickle,
+        gate=file.model.gate,
         handler=_handler_file(file.handler.file, root),
         endpoints=_endpoints(file, name),
     )
@@ -254,6 +273,16 @@ def _model_path(given: str | None, root: Path) -> Path | None:
     if (root / "model").is_dir():
         return root / "model"
     return root if (root / "config.json").is_file() else None
+
+
+def _samples_file(given: str | None, root: Path) -> Path | None:
+    if given is None or (root / given).is_file():
+        return root / given if given else None
+    raise ConfigError(
+        f"there is no file `{given}` in `{root}`",
+        path="model.samples",
+        hint="set `model.samples` to a file with a text a line, or remove the key",
+    )
 
 
 def _handler_file(given: str | None, root: Path) -> Path | None:

@@ -45,6 +45,7 @@ def test_the_folder_itself_may_be_the_checkpoint(tmp_path: Path) -> None:
 def test_every_key_is_read(tmp_path: Path) -> None:
     (tmp_path / "weights").mkdir()
     (tmp_path / "app.py").touch()
+    (tmp_path / "samples.txt").touch()
 
     found = project(
         tmp_path,
@@ -54,6 +55,8 @@ def test_every_key_is_read(tmp_path: Path) -> None:
         path = "weights"
         samples = "samples.txt"
         precision = "int8"
+        allow_pickle = true
+        gate = { agreement = 0.98, f1_drop = 1 }
         [handler]
         file = "app.py"
         [image]

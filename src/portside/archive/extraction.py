@@ -8,19 +8,20 @@ whatever the archive says.
 from __future__ import annotations
 
 import gzip
-import secrets
-import shutil
+import hashlib
+import io
 import zlib
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final
 
 from portside.archive.error import ArchiveError
 from portside.archive.member import checked_name
+from portside.archive.partial import partial_beside
 from portside.archive.reader import CHUNK_BYTES, Entry, entries
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 _MEBIBYTE: Final = 1024 * 1024
 _HINT: Final = "make the archive anew with `portside package`"
@@ -45,21 +46,24 @@ class Limits:
 DEFAULT_LIMITS: Final = Limits()
 
 
-def unpack(archive: Path, into: Path, *, limits: Limits = DEFAULT_LIMITS) -> tuple[str, ...]:
+def unpack(
+    archive: Path, into: Path, *, limits: Limits = DEFAULT_LIMITS, digest: str | None = None
+) -> tuple[str, ...]:
     """Unpack `archive` into the new or empty folder `into`; the names of the files, sorted.
 
-    Raises `ArchiveError` for anything hostile or broken, and then `into` is as
-    it was before.
+    `digest` is the SHA-256 in hex that the archive must have. Raises
+    `ArchiveError` where it has another, and for anything hostile or broken; then
+    `into` is as it was before.
     """
-    partial = into.with_name(f".{into.name}.{secrets.token_hex(4)}.partial")
     try:
         if into.exists() and (not into.is_dir() or any(into.iterdir())):
             raise ArchiveError(f"`{into}` is there already and not an empty folder")  # noqa: TRY301 - one wording for all
         into.parent.mkdir(parents=True, exist_ok=True)
-        partial.mkdir()
-        with archive.open("rb") as file:
-            names = _write_all(_BoundedStream(file, limits), partial, limits=limits)
-        partial.replace(into)
+        with archive.open("rb") as file, partial_beside(into, Path.mkdir) as partial:
+            source = _Source(file, digest)
+            names = _write_all(_BoundedStream(source, limits), partial, limits=limits)
+            source.check()
+            partial.replace(into)
     except ArchiveError as error:
         raise ArchiveError(f"could not unpack `{archive}`: {error.message}", hint=_HINT) from error
     except (gzip.BadGzipFile, zlib.error, EOFError) as error:
@@ -71,8 +75,6 @@ def unpack(archive: Path, into: Path, *, limits: Limits = DEFAULT_LIMITS) -> tup
             f"could not unpack `{archive}` into `{into}`: {error}",
             hint="check that the archive can be read and that the disk has room",
         ) from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     return names
 
 
@@ -123,22 +125,49 @@ def _write(path: Path, entry: Entry, content: Iterator[bytes]) -> None:
     path.chmod(0o755 if entry.executable else 0o644)
 
 
+class _Source:
+    """The archive's own bytes, counted, and digested where a digest is asked for."""
+
+    def __init__(self, file: BinaryIO, digest: str | None) -> None:
+        self._file = file
+        self._digest = digest
+        self._sha256 = hashlib.sha256()
+        self.size_bytes = 0
+
+    def read(self, size: int, /) -> bytes:
+        data = self._file.read(size)
+        self.size_bytes += len(data)
+        if self._digest is not None:
+            self._sha256.update(data)
+        return data
+
+    def seek(self, _offset: int, /) -> object:
+        """Only there because `gzip` wants it of a file, for going back."""
+        raise io.UnsupportedOperation
+
+    def check(self) -> None:
+        """Raise unless the bytes, all read by now, have the digest that was asked for."""
+        seen = self._sha256.hexdigest()
+        if self._digest not in {None, seen}:
+            raise ArchiveError(f"its SHA-256 is `{seen}` and not `{self._digest}`")
+
+
 class _BoundedStream:
     """The decompressed bytes, and no more of them than the limits allow."""
 
-    def __init__(self, file: BinaryIO, limits: Limits) -> None:
-        self._file = file
-        self._gzip = gzip.GzipFile(fileobj=file, mode="rb")
+    def __init__(self, source: _Source, limits: Limits) -> None:
+        self._source = source
+        self._gzip = gzip.GzipFile(fileobj=source, mode="rb")
         self._limits = limits
         self._total_bytes = 0
 
     def read(self, size: int, /) -> bytes:
-        data = self._gzip.read(size)
+        data: bytes = self._gzip.read(size)
         self._total_bytes += len(data)
         if self._total_bytes > self._limits.total_bytes:
             raise ArchiveError(f"unpacks to over {self._limits.total_bytes} bytes")
         if self._total_bytes > max(
-            self._limits.ratio_from_bytes, self._limits.ratio * self._file.tell()
+            self._limits.ratio_from_bytes, self._limits.ratio * self._source.size_bytes
         ):
             raise ArchiveError(f"unpacks to over {self._limits.ratio} times its size")
         return data

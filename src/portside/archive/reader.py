@@ -112,11 +112,11 @@ def _pax_records(data: bytes) -> dict[str, str]:
     """Records of the form `LENGTH KEY=VALUE newline`; the length counts the whole record."""
     records: dict[str, str] = {}
     while data:
-        length, space, _ = data.partition(b" ")
+        length, _, _ = data.partition(b" ")
         size = int(length) if length.isdigit() and len(length) <= len(str(len(data))) else 0
-        record, data = data[len(length) + len(space) : size], data[size:]
-        key, equals, value = record.removesuffix(b"\n").partition(b"=")
-        if not (space and equals and record.endswith(b"\n")):
+        record, data = data[:size], data[size:]
+        key, equals, value = record[len(length) + 1 :].removesuffix(b"\n").partition(b"=")
+        if not (equals and len(record) == size and record.endswith(b"\n")):
             raise ArchiveError("an extended tar header is broken")
         records[_text(key)] = _text(value)
     return records
@@ -145,12 +145,14 @@ def _entry(header: tarfile.TarInfo, extended: dict[str, str]) -> Entry:
         raise ArchiveError(f"member `{name}` is a sparse file")
     size = extended.get("size", str(header.size))
     if not (size.isascii() and size.isdigit() and len(size) <= SIZE_DIGITS):
-        raise ArchiveError(f"member `{name}` has the size `{size}`")
+        raise ArchiveError(f"member `{name}` has the size `{size[:SIZE_DIGITS]}`")
+    is_folder = header.type == tarfile.DIRTYPE
     return Entry(
         name=name,
-        is_folder=header.type == tarfile.DIRTYPE,
+        is_folder=is_folder,
         executable=bool(header.mode & 0o100),
-        size_bytes=int(size),
+        # The size of a folder is a hint to old file systems; no content follows (POSIX.1-2001).
+        size_bytes=0 if is_folder else int(size),
     )
 
 

@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 from portside.errors import BuildError
 
@@ -22,30 +23,40 @@ def run_apart(
     folder: Path,
     *,
     failure: Callable[[str, Path], BuildError],
+    progress: Callable[[str], None] = lambda _: None,
 ) -> None:
     """Run `python -m MODULE ARGUMENTS… FOLDER`, beside the final name until it is done.
 
-    A failure leaves nothing but the log, and raises what `failure` makes of the
+    What it prints is its progress, a step a line; all else goes to a log. A
+    failure leaves nothing but the log, and raises what `failure` makes of the
     reason and of the log's path.
     """
     partial = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.partial")
     log = folder.with_suffix(".log")
     partial.mkdir(parents=True)
     try:
-        with log.open("wb") as output:
-            done = subprocess.run(
-                [sys.executable, "-m", module, *arguments, str(partial)],
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                check=False,
-            )
-        if done.returncode != 0:
-            raise failure(_reason(log, done.returncode), log)
+        with log.open("wb") as errors:
+            command = [sys.executable, "-m", module, *arguments, str(partial)]
+            code = _run(command, errors, progress)
+        if code != 0:
+            raise failure(_reason(log, code), log)
         partial.replace(folder)
         log.unlink()
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def _run(command: list[str], errors: BinaryIO, progress: Callable[[str], None]) -> int:
+    with subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors, text=True
+    ) as process:
+        try:
+            for line in process.stdout or ():
+                progress(line.rstrip())
+        except BaseException:  # Ctrl-C above all: nothing goes on behind the user's back
+            process.kill()
+            raise
+    return process.returncode
 
 
 def _reason(log: Path, code: int) -> str:

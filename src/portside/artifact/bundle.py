@@ -12,28 +12,32 @@ Members lie at the root, with no folder around them, as SageMaker wants them
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final, Protocol
 
 from portside import contract
 from portside.archive import Member, pack
-from portside.artifact.checkpoint import Checkpoint, Kind, read_checkpoint
+from portside.artifact.checkpoint import Checkpoint, read_checkpoint
 from portside.artifact.content import LeftOut
+from portside.artifact.examination import Examination
 from portside.artifact.export import export
 from portside.artifact.handler import handler_members
-from portside.artifact.optimize import quantize
+from portside.artifact.judge import judge
+from portside.artifact.proof import Gate, Proof
+from portside.artifact.sample import bundled_samples, read_samples
 from portside.errors import BuildError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from portside.artifact.content import File
     from portside.artifact.export import Export
+    from portside.artifact.judge import Model, Precision
+    from portside.artifact.sample import Samples
 
 MEGABYTE: Final = 1_000_000
 
-Precision = Literal["auto", "fp32", "int8"]
-"""Of the weights in the artifact; `auto` is `fp32`."""
+DEFAULT_GATE: Final = Gate()
 
 PROJECT_FILES: Final = ("portside.toml", "request.json")
 """What `portside init` writes: lies in the checkpoint's folder where that is the project's too."""
@@ -48,6 +52,22 @@ class Artifact:
     size_bytes: int
     members: tuple[str, ...]
     left_out: tuple[LeftOut, ...]
+    proof: Proof | None = None
+    """Of the graph that was exported; None where the model goes in as it is."""
+
+
+class Examiner(Protocol):
+    """Makes of a checkpoint and its graph something that can be asked and quantized."""
+
+    def __call__(
+        self,
+        checkpoint: Checkpoint,
+        exported: Export,
+        samples: Samples,
+        *,
+        cache: Path,
+        progress: Callable[[str], None],
+    ) -> Model: ...
 
 
 def package(
@@ -56,15 +76,20 @@ def package(
     output: Path,
     handler: Path | None = None,
     precision: Precision = "auto",
+    samples: Path | None = None,
+    gate: Gate = DEFAULT_GATE,
+    allow_pickle: bool = False,
     progress: Callable[[str], None] = lambda _: None,
-    exporter: Callable[[Checkpoint, Path], Export] = export,
-    quantizer: Callable[[Sequence[Path], Path], Sequence[Path]] = quantize,
+    exporter: Callable[[Checkpoint, Path, Callable[[str], None]], Export] = export,
+    examiner: Examiner = Examination,
 ) -> Artifact:
     """Make the artifact at `output`; exports and quantized graphs are kept beside it.
 
     `model` is a checkpoint folder or a model file in one, None where the handler
-    is all there is. `progress` hears what is being done, in words. Raises
-    `BuildError`, and `MissingToolError` where an export needs what is not
+    is all there is. `samples` is a file of texts to prove an exported graph on;
+    without it bundled ones are taken. `allow_pickle` says that pickled weights are the
+    user's own. `progress` hears what is being done, in words.
+    Raises `BuildError`, and `MissingToolError` where an export needs what is not
     installed; then whatever stood at `output` stands there still.
     """
     if model is None and handler is None:
@@ -75,18 +100,31 @@ def package(
     code = () if handler is None else handler_members(handler)
     members = [*code]
     left_out: tuple[LeftOut, ...] = ()
+    proof: Proof | None = None
     if model is not None:
         progress("reading the checkpoint")
-        checkpoint = read_checkpoint(model, has_handler=handler is not None)
+        checkpoint = read_checkpoint(
+            model, has_handler=handler is not None, allow_pickle=allow_pickle
+        )
+        progress(f"found {checkpoint.summary}")
         files, left_out = _without_replaced(checkpoint, code)
         members += [Member(name=str(file.path), source=file.source) for file in files]
-        if _needs_export(checkpoint):
+        if checkpoint.task is not None and checkpoint.needs_export:
+            asked = read_samples(samples) if samples else bundled_samples(checkpoint.task)
             progress("exporting to ONNX")
-            graph: Sequence[Path] = exporter(checkpoint, output.parent).files
-            if precision == "int8":
-                progress("quantizing to int8")
-                graph = quantizer(graph, output.parent)
-            members += [Member(name=path.name, source=path) for path in graph]
+            exported = exporter(checkpoint, output.parent, progress)
+            choice = judge(
+                examiner(checkpoint, exported, asked, cache=output.parent, progress=progress),
+                name=checkpoint.summary,
+                task=checkpoint.task,
+                samples=asked,
+                gate=gate,
+                precision=precision,
+                progress=progress,
+            )
+            made = [*choice.files, *([exported.tokenizer] if exported.tokenizer else [])]
+            members += [Member(name=path.name, source=path) for path in made]
+            proof = choice.proof
         elif precision == "int8":
             raise BuildError(
                 f"cannot quantize `{model}` to int8: only a graph exported by Portside can be",
@@ -100,12 +138,8 @@ def package(
         size_bytes=packed.size_bytes,
         members=tuple(sorted(member.name for member in members)),
         left_out=left_out,
+        proof=proof,
     )
-
-
-def _needs_export(checkpoint: Checkpoint) -> bool:
-    """Only where Portside answers itself; the user's code reads its safetensors as they are."""
-    return checkpoint.kind is Kind.SAFETENSORS and checkpoint.task is not None
 
 
 def _without_replaced(
@@ -113,7 +147,7 @@ def _without_replaced(
 ) -> tuple[tuple[File, ...], tuple[LeftOut, ...]]:
     """The checkpoint's files but those that something else stands for in the artifact."""
     replaced: dict[File, str] = {}
-    if _needs_export(checkpoint) and checkpoint.model is not None:
+    if checkpoint.needs_export and checkpoint.model is not None:
         replaced |= dict.fromkeys(checkpoint.model.files, "exported to ONNX")
     for file in checkpoint.files:
         if code and file.path.parts[0] == contract.CODE_DIR_NAME:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -18,6 +19,7 @@ EARLIER_CHECKPOINT: Final = "earlier checkpoint"
 
 _LEFTOVER_FOLDERS: Final = {
     ".*": "hidden",
+    "__MACOSX": "of the system",
     "__pycache__": "cache",
     "checkpoint-*": EARLIER_CHECKPOINT,
     "global_step*": "optimizer state",
@@ -29,7 +31,16 @@ _LEFTOVER_FOLDERS: Final = {
 }
 _LEFTOVER_FILES: Final = {
     ".*": "hidden",
+    "Thumbs.db": "of the system",
+    "desktop.ini": "of the system",
     "*.pyc": "cache",
+    # Kernels that onnxruntime's TensorRT backend tuned for the GPU of the machine that made them.
+    "TensorrtExecutionProvider_*": "cache",
+    "*.crdownload": "half a download",
+    "*.incomplete": "half a download",
+    "*.part": "half a download",
+    "*.partial": "half a download",
+    "*.tmp": "half a download",
     "*.log": "training log",
     "events.out.tfevents*": "training log",
     "optimizer*": "optimizer state",
@@ -37,7 +48,10 @@ _LEFTOVER_FILES: Final = {
     "scheduler*.pt": "optimizer state",
     "scheduler*.bin": "optimizer state",
     "scaler.pt": "optimizer state",
+    # DeepSpeed puts its script beside `global_step*`, to gather the weights from there.
+    "zero_to_fp32.py": "optimizer state",
     "rng_state*": "random number state",
+    "random_states_*.pkl": "random number state",
     "trainer_state.json": "trainer state",
     "training_args.bin": "trainer state",
     "*.tar": "archive",
@@ -45,13 +59,13 @@ _LEFTOVER_FILES: Final = {
     "*.tgz": "archive",
     "*.zip": "archive",
 }
-_LEFTOVERS_IN_CODE: Final = frozenset({"hidden", "cache"})
+_LEFTOVERS_IN_CODE: Final = frozenset({"hidden", "cache", "of the system"})
 """Under `code/` everything else is the user's own, whatever it is called."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class File:
-    """A regular file of the folder: `path` within it, `source` on this machine."""
+    """A file of the folder: `path` within it, `source` on this machine, behind all links."""
 
     path: PurePosixPath
     source: Path
@@ -77,17 +91,23 @@ class Content:
 
 
 def read_content(folder: Path) -> Content:
-    """Sort a folder's files; raises `BuildError` at a link among those to take.
+    """Sort a folder's files; raises `BuildError`.
 
-    Links are refused because SageMaker refuses an artifact with links in it
-    (DG deploy-model-troubleshoot) and a link can bring in any file of this machine.
+    Links are followed where they stay in the folder, and what they lead to is
+    taken under their names: SageMaker refuses an artifact with links in it (DG
+    deploy-model-troubleshoot). A link that leads out of the folder could bring in
+    any file of this machine, and is an error; so is one that leads nowhere or
+    in a circle.
     """
+    root = Path(os.path.realpath(folder))
     try:
-        found = list(_walk(folder, folder))
+        found = list(_walk(folder, PurePosixPath(), around=(root,)))
     except OSError as error:
         raise BuildError(
             f"cannot read `{folder}`: {error}", hint="check that every file there can be read"
         ) from error
+    except BuildError as error:
+        raise BuildError(f"cannot package `{folder}`: {error.message}", hint=error.hint) from error
     return Content(
         folder=folder,
         files=tuple(item for item in found if isinstance(item, File)),
@@ -95,34 +115,37 @@ def read_content(folder: Path) -> Content:
     )
 
 
-def _walk(folder: Path, root: Path) -> Iterator[File | LeftOut]:
+def _walk(
+    folder: Path, path: PurePosixPath, *, around: tuple[Path, ...]
+) -> Iterator[File | LeftOut]:
+    """What lies in `folder`, which goes by `path` in the content.
+
+    `around` are the folders that are being walked, behind all links: the root
+    first, `folder` last.
+    """
     with os.scandir(folder) as scan:
         entries = sorted(scan, key=lambda entry: entry.name)
     for entry in entries:
+        name = path / entry.name
         source = Path(entry.path)
-        path = PurePosixPath(source.relative_to(root))
-        if reason := _leftover(entry, path):
-            yield LeftOut(path=path, size_bytes=_size(entry), reason=reason)
-        elif entry.is_symlink():
-            raise BuildError(
-                f"cannot package `{root}`: `{path}` is a link",
-                hint=f"copy the folder with its links resolved: `cp -rL {root} COPY`",
-            )
-        elif entry.is_dir():
-            yield from _walk(source, root)
-        elif entry.is_file():
-            yield File(path=path, source=source, size_bytes=entry.stat().st_size)
+        if reason := _leftover(source, name):
+            yield LeftOut(path=name, size_bytes=_size(entry), reason=reason)
+            continue
+        real = around[-1] / entry.name
+        if entry.is_symlink():
+            source = real = _followed(source, name, around=around)
+        if source.is_dir():
+            yield from _walk(source, name, around=(*around, real))
+        elif source.is_file():
+            yield File(path=name, source=source, size_bytes=source.stat().st_size)
         else:
-            raise BuildError(
-                f"cannot package `{root}`: `{path}` is neither a file nor a folder",
-                hint=f"remove `{source}`",
-            )
+            raise BuildError(f"`{name}` is neither a file nor a folder", hint=f"remove `{source}`")
 
 
-def _leftover(entry: os.DirEntry[str], path: PurePosixPath) -> str | None:
+def _leftover(source: Path, path: PurePosixPath) -> str | None:
     """Why it is left out, or None."""
-    patterns = _LEFTOVER_FOLDERS if entry.is_dir() else _LEFTOVER_FILES
-    reason = next((why for glob, why in patterns.items() if fnmatchcase(entry.name, glob)), None)
+    patterns = _LEFTOVER_FOLDERS if source.is_dir() else _LEFTOVER_FILES
+    reason = next((why for glob, why in patterns.items() if fnmatchcase(path.name, glob)), None)
     in_code = path.parts[0] == contract.CODE_DIR_NAME
     return reason if not in_code or reason in _LEFTOVERS_IN_CODE else None
 
@@ -132,3 +155,30 @@ def _size(entry: os.DirEntry[str]) -> int:
         return entry.stat(follow_symlinks=False).st_size
     with os.scandir(entry) as entries:
         return sum(_size(child) for child in entries)
+
+
+def _followed(link: Path, path: PurePosixPath, *, around: tuple[Path, ...]) -> Path:
+    """What `link` leads to, behind all further links; raises `BuildError`."""
+    remove = f"remove `{link}`"
+    try:
+        # Not `Path.resolve`, which makes another error of a circle before Python 3.13.
+        target = Path(os.path.realpath(link, strict=True))
+    except FileNotFoundError as error:
+        raise BuildError(
+            f"`{path}` is a link to `{link.readlink()}`, which is not there", hint=remove
+        ) from error
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+        raise BuildError(f"`{path}` is a link that leads in a circle", hint=remove) from error
+    if not target.is_relative_to(around[0]):
+        raise BuildError(
+            f"`{path}` is a link out of the folder, to `{target}`",
+            hint="package a copy that has the files in place of the links: "
+            f"`cp -rL {around[0]} COPY`",
+        )
+    if target in around:
+        raise BuildError(
+            f"`{path}` is a link that leads in a circle, to a folder around it", hint=remove
+        )
+    return target

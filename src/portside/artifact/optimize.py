@@ -1,68 +1,96 @@
 """From an exported graph to one with 8-bit weights, which runs several times faster on a CPU.
 
-What was optimized once is kept under the digest of the graph, as exports are.
-Nothing here proves that the smaller numbers answer as well as the greater ones
-did: that is for whoever asks for int8, on texts of their own.
+What was optimized once is kept under the digest of the graph and the recipe, as
+exports are. Nothing here tells whether the smaller numbers answer as well as the
+greater ones did: see `judge`.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Final
 
 from portside.archive import digest
 from portside.artifact.apart import run_apart
 from portside.artifact.export import GRAPH, is_installed
+from portside.artifact.recipe import Recipe
+from portside.artifact.section import Section
 from portside.errors import BuildError, MissingToolError
 
-RECIPE: Final = "1"
-"""Raise it when the same graph shall give another one: earlier ones are then not used."""
+VERSION: Final = "2"
+"""Raise it when the same graph and recipe shall give another one: what is kept is not used then."""
+
+RANKING: Final = "ranking.json"
+INPUTS: Final = "inputs.json"
 
 _REQUIRED: Final = ("onnx", "onnxruntime", "sympy")
 """`sympy` is what the fusions of onnxruntime import, and not among its own requirements."""
 
+_PROCESS: Final = "portside.artifact.optimize_process"
 
-def quantize(
-    exported: Sequence[Path],
-    cache: Path,
-    *,
-    is_installed: Callable[[str], bool] = is_installed,
-) -> tuple[Path, ...]:
-    """Quantize `model.onnx` among the `exported` files into a folder of its own under `cache`.
 
-    Returns the files that take their place, of the same names. Raises
-    `MissingToolError` where onnx is not installed, `BuildError` where it fails.
+class Quantizer:
+    """Quantizes one exported graph, whose files are `exported`; keeps what it makes in `cache`.
+
+    `inputs` is a file with what the graph is fed for some samples, in JSON: of each the rows by
+    the names of the graph's inputs.
     """
-    folder = _folder(exported, cache)
-    if not folder.is_dir():
-        _check_installed(is_installed)
-        _run(next(path for path in exported if path.name == GRAPH), folder)
-    return tuple(sorted(folder.iterdir()))
 
+    def __init__(
+        self,
+        exported: Sequence[Path],
+        inputs: Path,
+        cache: Path,
+        *,
+        is_installed: Callable[[str], bool] = is_installed,
+        progress: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self._progress = progress
+        self._graph = next(path for path in exported if path.name == GRAPH)
+        self._inputs = inputs
+        self._cache = cache
+        self._is_installed = is_installed
+        self._key = [VERSION, *(digest(path) for path in sorted(exported))]
 
-def _folder(exported: Sequence[Path], cache: Path) -> Path:
-    """Where the quantized graph lies, named by all that it depends on."""
-    parts = [RECIPE, *(digest(path) for path in sorted(exported))]
-    key = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:10]
-    return cache / f"int8-{key}"
+    def quantize(self, recipe: Recipe) -> tuple[Path, ...]:
+        """The files that take the exported ones' place, of the same names.
 
+        Raises MissingToolError where onnx is not installed, BuildError where it fails.
+        """
+        text = json.dumps(asdict(recipe), sort_keys=True)
+        seen = [digest(self._inputs)] if recipe.static else []
+        folder = self._cache / f"int8-{self._digest(text, *seen)}"
+        self._run("quantize", text, folder)
+        return tuple(sorted(folder.iterdir()))
 
-def _check_installed(is_installed: Callable[[str], bool]) -> None:
-    if missing := [name for name in _REQUIRED if not is_installed(name)]:
-        names = ", ".join(f"`{name}`" for name in missing)
-        raise MissingToolError(
-            f"cannot quantize a model to int8: {names} not installed",
-            hint="run `pip install 'portside[export]'`, or set `[model] precision` to `fp32`",
-        )
+    def rank(self) -> tuple[Section, ...]:
+        """The graph's sections, the one whose quantization does the most harm first."""
+        folder = self._cache / f"ranking-{self._digest(digest(self._inputs))}"
+        self._run("rank", "", folder)
+        ranked = json.loads((folder / RANKING).read_text(encoding="utf-8"))
+        return tuple(Section(number=each["number"], nodes=tuple(each["nodes"])) for each in ranked)
 
+    def _digest(self, *more: str) -> str:
+        return hashlib.sha256("\n".join([*self._key, *more]).encode()).hexdigest()[:10]
 
-def _run(graph: Path, folder: Path) -> None:
-    def failure(reason: str, log: Path) -> BuildError:
+    def _run(self, what: str, recipe: str, folder: Path) -> None:
+        if folder.is_dir():
+            return
+        if missing := [name for name in _REQUIRED if not self._is_installed(name)]:
+            names = ", ".join(f"`{name}`" for name in missing)
+            raise MissingToolError(
+                f"cannot quantize a model to int8: {names} not installed",
+                hint="run `pip install 'portside[export]'`, or set `[model] precision` to `fp32`",
+            )
+        arguments = [what, str(self._graph), str(self._inputs), recipe]
+        run_apart(_PROCESS, arguments, folder, failure=self._failure, progress=self._progress)
+
+    def _failure(self, reason: str, log: Path) -> BuildError:
         return BuildError(
-            f"cannot quantize `{graph}` to int8: {reason}",
+            f"cannot quantize `{self._graph}` to int8: {reason}",
             hint=f"read `{log}`, or set `[model] precision` to `fp32`",
         )
-
-    run_apart("portside.artifact.optimize_process", [str(graph)], folder, failure=failure)

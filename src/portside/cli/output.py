@@ -92,14 +92,14 @@ def json_line(value: object) -> None:
     _out.print(Text(json.dumps(value, ensure_ascii=False)))
 
 
-def table(columns: list[str], rows: list[list[str]]) -> None:
-    """A result for people, to stdout."""
+def table(columns: list[str], rows: list[list[str]], *, aside: bool = False) -> None:
+    """A result for people, to stdout; to stderr if it stands `aside` of the result."""
     grid = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
         grid.add_column(column, overflow="fold")
     for row in rows:
         grid.add_row(*map(escape, row))
-    _out.print(grid)
+    (_err if aside else _out).print(grid)
 
 
 def confirm(question: str) -> None:

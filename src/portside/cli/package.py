@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import click
 
 from portside import config, contract
 from portside.artifact.bundle import Artifact, package
+from portside.artifact.proof import Gate
+from portside.artifact.report import Report, make_report, to_json
+from portside.artifact.report_page import to_html
+from portside.artifact.report_text import reasons, rows, sentence
 from portside.cli import output
 from portside.errors import BuildError
 
@@ -20,18 +25,24 @@ from portside.errors import BuildError
     type=click.Path(path_type=Path, dir_okay=False),
     help="Where to put it, instead of DIR/.portside/model.tar.gz.",
 )
+@click.option(
+    "--samples",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="Texts to prove the artifact on: one a line, or words with labels in a .conll file.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Say what was made as JSON, on stdout.")
-def command(folder: Path, target: Path | None, as_json: bool) -> None:
+def command(folder: Path, target: Path | None, samples: Path | None, as_json: bool) -> None:
     """Make the model artifact of the project in DIR.
 
-    The same files give the same bytes: training leftovers are left out, times and
-    owners are not kept.
+    A checkpoint is exported to ONNX, and to int8 if that answers the same on your
+    samples: see the report beside it. The same files give the same bytes: training
+    leftovers are left out, times and owners are not kept.
 
     \b
     Example:
       portside package examples/ner
     """
-    made = make(config.load(folder), target=target)
+    made = make(config.load(folder), target=target, samples=samples)
     if as_json:
         output.as_json(
             {
@@ -43,13 +54,16 @@ def command(folder: Path, target: Path | None, as_json: bool) -> None:
                     {"path": str(left.path), "size_bytes": left.size_bytes}
                     for left in made.left_out
                 ],
+                "report": _report_value(made),
             }
         )
     else:
         output.data(str(made.path))
 
 
-def make(project: config.Project, *, target: Path | None = None) -> Artifact:
+def make(
+    project: config.Project, *, target: Path | None = None, samples: Path | None = None
+) -> Artifact:
     """Package a project and say what went in and what was left out."""
     if project.model is None and project.handler is None:
         raise BuildError(
@@ -63,6 +77,9 @@ def make(project: config.Project, *, target: Path | None = None) -> Artifact:
             handler=project.handler,
             output=path,
             precision=project.precision,
+            samples=samples or project.samples,
+            allow_pickle=project.allow_pickle,
+            gate=Gate(agreement=project.gate.agreement, f1_drop=project.gate.f1_drop),
             progress=say,
         )
     output.note(f"  {output.size(made.size_bytes)}, sha256 {made.digest[:12]}…  {made.path}")
@@ -71,4 +88,24 @@ def make(project: config.Project, *, target: Path | None = None) -> Artifact:
         names = ", ".join(sorted({left.path.name for left in made.left_out})[:5])
         files = "1 file" if len(made.left_out) == 1 else f"{len(made.left_out)} files"
         output.note(f"  left out {files}, {output.size(saved)}: {names}")
+    if made.proof is not None:
+        _show(make_report(made.proof, made))
     return made
+
+
+def _show(report: Report) -> None:
+    """The report card, in files beside the artifact and in short on the terminal."""
+    path = report.artifact.path
+    path.with_name("report.json").write_bytes(to_json(report))
+    page = path.with_name("report.html")
+    page.write_bytes(to_html(report))
+    output.note("")
+    output.table(*rows(report), aside=True)
+    output.note(f"\n{sentence(report)}")
+    for reason in reasons(report):
+        output.note(f"  {reason}")
+    output.note(f"  the whole report: {page}")
+
+
+def _report_value(made: Artifact) -> object:
+    return json.loads(to_json(make_report(made.proof, made))) if made.proof else None

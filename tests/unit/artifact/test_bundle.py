@@ -9,14 +9,19 @@ from portside.archive import unpack
 from portside.artifact.bundle import package
 from portside.artifact.export import Export
 from portside.errors import BuildError, MissingToolError
+from tests.unit.artifact.judge_fakes import FakeModel
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from portside.artifact.checkpoint import Checkpoint
+    from portside.artifact.judge import Precision
+    from portside.artifact.sample import Samples
 
     MakeFolder = Callable[..., Path]
+
+CLASSIFIER = "DistilBertForSequenceClassification"
 
 
 def test_a_checkpoint_and_a_handler(make_folder: MakeFolder, tmp_path: Path):
@@ -46,22 +51,76 @@ def test_same_files_same_digest(make_folder: MakeFolder, tmp_path: Path):
     assert package(folder, output=tmp_path / "3.tar.gz").digest != first.digest
 
 
+class Bench:
+    """An exporter and an examiner whose graphs are files that the test has written."""
+
+    def __init__(self, folder: Path, model: FakeModel | None = None) -> None:
+        self.graph = folder / "fp32/model.onnx"
+        for name, content in (("fp32", "32 bits"), ("int8-1", "8 bits")):
+            (folder / name).mkdir(parents=True)
+            (folder / name / "model.onnx").write_text(content)
+        self.model = model or FakeModel(graph=(self.graph,))
+        self.exported: list[tuple[Path, Path]] = []
+        self.samples: Samples | None = None
+
+    def export(self, checkpoint: Checkpoint, cache: Path, _: object) -> Export:
+        self.exported.append((checkpoint.folder, cache))
+        return Export(files=(self.graph,), largest_difference=0.0)
+
+    def examine(
+        self, checkpoint: Checkpoint, exported: Export, samples: Samples, **_: object
+    ) -> FakeModel:
+        self.samples = samples
+        return self.model
+
+
 def test_safetensors_are_exported_for_the_task_alone(make_folder: MakeFolder, tmp_path: Path):
-    folder = make_folder({"model.safetensors": "weights"})
-    graph = tmp_path / "elsewhere/model.onnx"
-    graph.parent.mkdir()
-    graph.write_text("graph")
-    asked: list[tuple[Path, Path]] = []
+    folder = make_folder({"model.safetensors": "weights"}, architectures=[CLASSIFIER])
+    bench = Bench(tmp_path / "bench")
 
-    def exporter(checkpoint: Checkpoint, cache: Path) -> Export:
-        asked.append((checkpoint.folder, cache))
-        return Export(files=(graph,), largest_difference=0.0)
+    made = package(
+        folder,
+        output=tmp_path / "out/model.tar.gz",
+        exporter=bench.export,
+        examiner=bench.examine,
+    )
 
-    made = package(folder, output=tmp_path / "out/model.tar.gz", exporter=exporter)
-
-    assert asked == [(folder, tmp_path / "out")]
+    assert bench.exported == [(folder, tmp_path / "out")]
+    assert bench.samples is not None
+    assert bench.samples.source == "bundled texts"
     assert made.members == ("config.json", "model.onnx", "tokenizer.json")
     assert [left.reason for left in made.left_out] == ["exported to ONNX"]
+
+
+@pytest.mark.parametrize(("precision", "content"), [("auto", "8 bits"), ("fp32", "32 bits")])
+def test_the_graph_that_was_chosen_goes_in(
+    precision: Precision, content: str, make_folder: MakeFolder, tmp_path: Path
+):
+    (tmp_path / "texts.txt").write_text("one\ntwo\n")
+    bench = Bench(tmp_path / "bench")
+
+    made = package(
+        make_folder({"model.safetensors": "weights"}, architectures=[CLASSIFIER]),
+        output=tmp_path / "out/model.tar.gz",
+        precision=precision,
+        samples=tmp_path / "texts.txt",
+        exporter=bench.export,
+        examiner=bench.examine,
+    )
+
+    unpack(made.path, tmp_path / "unpacked")
+    assert (tmp_path / "unpacked/model.onnx").read_text() == content
+    assert made.proof is not None
+    assert made.proof.samples.source == "texts.txt"
+
+
+def test_what_was_not_exported_is_not_quantized(make_folder: MakeFolder, tmp_path: Path):
+    with pytest.raises(BuildError, match="only a graph exported by Portside"):
+        package(
+            make_folder({"model.onnx": "graph"}),
+            output=tmp_path / "model.tar.gz",
+            precision="int8",
+        )
 
 
 def test_a_handler_gets_the_safetensors_as_they_are(make_folder: MakeFolder, tmp_path: Path):
@@ -116,7 +175,7 @@ def test_a_failure_leaves_the_earlier_artifact(make_folder: MakeFolder, tmp_path
     output.parent.mkdir()
     output.write_text("the earlier one")
 
-    def exporter(checkpoint: Checkpoint, cache: Path) -> Export:
+    def exporter(checkpoint: Checkpoint, cache: Path, _: object) -> Export:
         raise MissingToolError("no torch")
 
     with pytest.raises(MissingToolError):

@@ -33,6 +33,27 @@ def test_says_what_to_install(checkpoint: Checkpoint, tmp_path: Path):
     assert not cache.exists()
 
 
+def test_says_what_a_vocabulary_needs(make_folder: MakeFolder, tmp_path: Path):
+    files = {"model.safetensors": "w", "tokenizer.json": None, "spm.model": "vocabulary"}
+    checkpoint = read_checkpoint(make_folder(files), has_handler=False)
+
+    with pytest.raises(MissingToolError, match="`sentencepiece`, which reads its") as caught:
+        export(checkpoint, tmp_path, is_installed=lambda name: name != "sentencepiece")
+
+    assert "pip install sentencepiece" in (caught.value.hint or "")
+
+
+def test_a_tokenizer_that_was_made_is_told_from_the_graph(checkpoint: Checkpoint, tmp_path: Path):
+    folder = export_folder(checkpoint, tmp_path)
+    exported(folder, 2e-6)
+    (folder / "tokenizer.json").write_text("{}")
+
+    found = export(checkpoint, tmp_path, is_installed=not_installed)
+
+    assert [path.name for path in found.files] == ["model.onnx"]
+    assert found.tokenizer == folder / "tokenizer.json"
+
+
 def test_a_checkpoint_without_a_task_cannot_be_exported(make_folder: MakeFolder, tmp_path: Path):
     folder = make_folder({"model.safetensors": "weights"})
 
@@ -63,7 +84,7 @@ def test_an_earlier_export_needs_no_torch(checkpoint: Checkpoint, tmp_path: Path
 def test_changed_files_are_exported_anew(changed: str, checkpoint: Checkpoint, tmp_path: Path):
     exported(export_folder(checkpoint, tmp_path), 2e-6)
     file = checkpoint.folder / changed
-    file.write_text(file.read_text() + " ")
+    file.write_bytes(file.read_bytes() + b" ")
 
     with pytest.raises(MissingToolError):
         export(checkpoint, tmp_path, is_installed=not_installed)

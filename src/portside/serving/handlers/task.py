@@ -120,7 +120,7 @@ class TaskHandler:
         """The answer to a decoded body, for an `inference.py` that does something around it."""
         work = tasks.open_body(self._task, body)
         outputs: dict[int, tasks.Output] = {}
-        for batch in _batches([len(text) for text in work.inputs]):
+        for batch in batches([len(text) for text in work.inputs]):
             run = self.run([work.inputs[index] for index in batch])
             outputs |= zip(batch, run, strict=True)
         return work.answer([outputs[index] for index in range(len(work.inputs))])
@@ -131,7 +131,7 @@ class TaskHandler:
         return self.run(work.inputs)[0]
 
 
-def _batches(sizes: Sequence[int]) -> list[list[int]]:
+def batches(sizes: Sequence[int]) -> list[list[int]]:
     """Indices of inputs that may run together, by their sizes; like sizes together."""
     batches: list[list[int]] = []
     for index in sorted(range(len(sizes)), key=sizes.__getitem__):

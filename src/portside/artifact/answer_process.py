@@ -1,0 +1,190 @@
+"""Let one form of a model answer the samples, and measure it; nothing else runs in its process.
+
+    python -m portside.artifact.answer_process REQUEST OUTPUT
+
+REQUEST is a file with an `examination.Request` in JSON. The graph in a folder runs as an instance
+runs it, on the serving runtime's own code; the original runs on torch behind the
+same tokenizer and the same task, so that what differs is the weights and nothing
+else. Into the folder OUTPUT go
+
+    outputs.npy     all numbers that the model gave, one after the other
+    answers.json    what a caller would see, and what is scored
+    figures.json    how long it took and how much memory
+    inputs.json     what the graph was fed with for the first of them
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import orjson
+
+from portside.artifact.examination import (
+    ANSWERS,
+    FIGURES,
+    INPUTS,
+    KEPT_INPUTS,
+    NUMBERS,
+    Original,
+    Request,
+)
+from portside.serving.backends.onnx_runtime import OnnxRuntime
+from portside.serving.checkpoint import Checkpoint, Task, read_checkpoint
+from portside.serving.handlers.task import OUTPUTS, Backend, TaskHandler, batches, make_task
+from portside.serving.tasks import task as tasks
+from portside.serving.tasks.feed import make_feed
+from portside.serving.tasks.strategy import AggregationStrategy
+from portside.serving.tasks.task import Work, open_body
+
+if TYPE_CHECKING:
+    from portside.serving.tasks.task import Output
+
+_TIMED: Final = 48
+"""Samples that are asked one by one as well, for the latencies."""
+
+_EVERY_TOKEN: Final = {"aggregation_strategy": "none", "ignore_labels": []}
+
+
+class TorchModel:
+    """A checkpoint in torch, in the place of its graph."""
+
+    runs = 1
+    """torch uses all cores for one call."""
+
+    def __init__(self, original: Original, input_names: Sequence[str]) -> None:
+        from portside.artifact.torch_model import load_model  # noqa: PLC0415 - imports torch
+
+        self.input_names = input_names
+        weights = [Path(path) for path in original.weights]
+        self._model = load_model(Path(original.folder), original.task, weights)
+        self._outputs = OUTPUTS[Task(original.task)]
+
+    def run(self, feed: Mapping[str, npt.NDArray[np.int64]]) -> Sequence[npt.NDArray[np.float32]]:
+        """The outputs for one batch."""
+        import torch  # noqa: PLC0415 - see above
+
+        tensors = {name: torch.from_numpy(array) for name, array in feed.items()}
+        with torch.inference_mode():
+            outputs = self._model(**tensors)
+        return [outputs[name].numpy() for name in self._outputs]
+
+
+def answer(request: Request, output: Path) -> None:
+    """Write what the model makes of the samples."""
+    checkpoint = read_checkpoint(Path(request.model_dir))
+    backend = _backend(request, checkpoint)
+    task = make_task(checkpoint, strategy=AggregationStrategy.AVERAGE)
+    handler = TaskHandler(checkpoint, task, backend)  # predicts once, to be warm
+    load_s = time.time() - request.started_at
+    works = [open_body(task, {"inputs": inputs}) for inputs in request.inputs]
+    began = time.perf_counter()
+    outputs = _run(handler, works, runs=backend.runs)
+    seconds = time.perf_counter() - began
+    answers = [work.answer(each) for work, each in zip(works, outputs, strict=True)]
+    labels = None
+    if checkpoint.task is Task.TOKEN_CLASSIFICATION:
+        labels = _token_labels(task, request.inputs, outputs)
+    _write(output / ANSWERS, {"answers": answers, "token_labels": labels})
+    is_of_text = checkpoint.task in {Task.TEXT_CLASSIFICATION, Task.ZERO_SHOT_CLASSIFICATION}
+    np.save(output / NUMBERS, _numbers(works, outputs, is_of_text=is_of_text))
+    figures = {
+        "load_s": load_s,
+        "texts_per_s": len(works) / seconds,
+        "latencies_ms": _latencies_ms(handler, request.inputs[:_TIMED]),
+        "resident_bytes": _most_resident_bytes(),
+    }
+    _write(output / FIGURES, figures)
+    encodings = [encoding for work in works for encoding in work.inputs][:KEPT_INPUTS]
+    feeds = [make_feed([each], request.input_names, pad_token_id=0) for each in encodings]
+    _write(output / INPUTS, [{name: array[0] for name, array in feed.items()} for feed in feeds])
+
+
+def _run(handler: TaskHandler, works: Sequence[Work], *, runs: int) -> list[list[Output]]:
+    """Each work's outputs; inputs of like size together, in as many threads as it has runs."""
+    places = [
+        (number, index) for number, work in enumerate(works) for index in range(len(work.inputs))
+    ]
+    inputs = [works[number].inputs[index] for number, index in places]
+    groups = batches([len(each) for each in inputs])
+    outputs: list[list[Any]] = [[None] * len(work.inputs) for work in works]
+    with ThreadPoolExecutor(runs) as threads:
+        done = threads.map(lambda group: handler.run([inputs[place] for place in group]), groups)
+        for group, found in zip(groups, done, strict=True):
+            for place, each in zip(group, found, strict=True):
+                number, index = places[place]
+                outputs[number][index] = each
+    return outputs
+
+
+def _numbers(
+    works: Sequence[Work], outputs: Sequence[Sequence[Output]], *, is_of_text: bool
+) -> npt.NDArray[np.float32]:
+    """All of them; rows of padding, which follow those of the tokens, are left out."""
+    kept = [
+        (array if is_of_text else array[: len(encoding)]).ravel()
+        for work, each in zip(works, outputs, strict=True)
+        for encoding, arrays in zip(work.inputs, each, strict=True)
+        for array in arrays
+    ]
+    return np.concatenate(kept)
+
+
+def _token_labels(
+    task: tasks.Task, inputs: Sequence[Any], outputs: Sequence[Sequence[Output]]
+) -> list[list[tuple[int, str]]]:
+    """Of each text all tokens: where they begin, and their best label."""
+    found = []
+    for text, each in zip(inputs, outputs, strict=True):
+        work = open_body(task, {"inputs": text, "parameters": _EVERY_TOKEN})
+        found.append([(token.start, token.entity) for token in work.answer(each)])
+    return found
+
+
+def _backend(request: Request, checkpoint: Checkpoint) -> Backend:
+    if request.original is None:
+        return OnnxRuntime(checkpoint.onnx_path, outputs=OUTPUTS[checkpoint.task])
+    return TorchModel(request.original, request.input_names)
+
+
+def _latencies_ms(handler: TaskHandler, inputs: Sequence[Any]) -> list[float]:
+    took = []
+    for each in inputs:
+        began = time.perf_counter()
+        handler.predict({"inputs": each})
+        took.append(1e3 * (time.perf_counter() - began))
+    return sorted(took)
+
+
+def _most_resident_bytes() -> int:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else 1024 * peak
+
+
+def _write(path: Path, value: object) -> None:
+    path.write_bytes(orjson.dumps(value, default=_plain, option=orjson.OPT_SERIALIZE_NUMPY))
+
+
+def _plain(value: npt.NDArray[np.generic]) -> object:
+    return value.tolist()
+
+
+def main() -> None:
+    """Answer as the command line says; a failure leaves a traceback."""
+    request, output = sys.argv[1:]
+    fields = json.loads(Path(request).read_text(encoding="utf-8"))
+    if fields["original"]:
+        fields["original"] = Original(**fields["original"])
+    answer(Request(**fields), Path(output))
+
+
+if __name__ == "__main__":
+    main()

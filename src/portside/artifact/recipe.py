@@ -1,0 +1,61 @@
+"""How a graph's weights become 8-bit integers: the ways there are, in the order of their worth."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from portside.artifact.section import Section
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """One way.
+
+    Activations become integers too: by the range of each matrix as it comes, or, where `static`,
+    by ranges found beforehand on the samples.
+    """
+
+    per_channel: bool = False
+    """A scale for each column of a matrix in place of one for all of it."""
+    reduce_range: bool = False
+    """7 bits: sums of products cannot overflow 16 bits, on processors without VNNI."""
+    static: bool = False
+    kept: tuple[Section, ...] = ()
+    """Sections of the graph that stay in fp32."""
+
+    @property
+    def name(self) -> str:
+        """In a few words, as in `int8, per channel`."""
+        words = ["int8"]
+        if self.static:
+            words.append("static")
+        if self.per_channel:
+            words.append("per channel")
+        if self.reduce_range:
+            words.append("7 bits")
+        if self.kept:
+            names = ", ".join(section.name for section in self.kept)
+            words.append(f"with {names} in fp32")
+        return ", ".join(words)
+
+
+PLAIN = (
+    Recipe(),
+    Recipe(per_channel=True),
+    Recipe(per_channel=True, reduce_range=True),
+)
+"""What is tried first, the fastest before the others."""
+
+MOST_KEPT = 4
+"""Sections in fp32; with more, little of the gain is left."""
+
+
+def mixed(ranking: tuple[Section, ...]) -> tuple[Recipe, ...]:
+    """What is tried next: the sections whose quantization does the most harm stay as they are."""
+    counts = [count for count in (1, 2, MOST_KEPT) if count < len(ranking)]
+    return tuple(Recipe(per_channel=True, kept=ranking[:count]) for count in counts)
+
+
+def last(ranking: tuple[Section, ...]) -> tuple[Recipe, ...]:
+    """What is tried before giving up: ranges of activations found on the samples."""
+    return (Recipe(static=True, per_channel=True, kept=ranking[:1]),)

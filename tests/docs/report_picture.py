@@ -1,0 +1,40 @@
+"""Photograph a report page for docs/reference/report.md: `python -m tests.docs.report_picture`.
+
+Of the `report.html` that is named, else of an example that says so. Needs Chromium.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+from typing import Final
+
+from PIL import Image
+
+from portside.artifact.report_page import to_html
+from tests.e2e.chromium import browse
+from tests.unit.artifact.report_values import make_example
+
+PICTURE: Final = Path(__file__).parents[2] / "docs" / "reference" / "report.png"
+WIDTH, HEIGHT = 1100, 1500
+"""The upper part, to where the plots begin to repeat themselves."""
+COLORS: Final = 128
+"""Enough for a page of few; a third of the bytes."""
+
+
+def main() -> None:
+    """Write the picture anew."""
+    with tempfile.TemporaryDirectory() as folder:
+        page_file = Path(folder) / "report.html"
+        named = [Path(argument) for argument in sys.argv[1:]]
+        page_file.write_bytes(named[0].read_bytes() if named else to_html(make_example()))
+        with browse(Path(folder) / "profile") as page:
+            page.open(page_file, width=WIDTH)
+            page.screenshot(PICTURE, height=HEIGHT)
+    with Image.open(PICTURE) as picture:
+        picture.quantize(COLORS).save(PICTURE, optimize=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,124 @@
+"""Which form of a model is chosen, on a model whose forms answer as the test says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from portside.artifact.checkpoint import Task
+from portside.artifact.judge import Choice, judge
+from portside.artifact.proof import Gate, Verdict
+from portside.artifact.sample import Sample, Samples
+from portside.artifact.section import sections
+from portside.errors import BuildError
+from tests.unit.artifact.judge_fakes import TEXTS, FakeModel
+
+
+def run(model: FakeModel, *, precision: Any = "auto", gate: Gate | None = None) -> Choice:
+    return judge(
+        model,
+        name="Tiny",
+        task=Task.TEXT_CLASSIFICATION,
+        samples=Samples(source="texts.txt", items=(Sample(inputs="text"),) * TEXTS),
+        gate=gate or Gate(),
+        precision=precision,
+        progress=lambda _: None,
+        clock=iter([0.0, 2.5]).__next__,
+    )
+
+
+def test_int8_that_passes_is_chosen_at_once():
+    model = FakeModel(lambda _: 5)
+
+    choice = run(model)
+
+    assert choice.files == (Path("int8-1/model.onnx"),)
+    assert [recipe.name for recipe in model.tried] == ["int8"]
+    assert choice.proof.chosen.name == "int8"
+    assert choice.proof.chosen.reason == (
+        "passes the gate, 3.0 times as fast as fp32, 1/4.0 of its size"
+    )
+    assert [c.verdict for c in choice.proof.candidates] == [Verdict.NOT_NEEDED, Verdict.CHOSEN]
+    assert choice.proof.took_s == 2.5
+
+
+def test_other_recipes_are_tried_before_sections_are_left_in_fp32():
+    model = FakeModel(lambda recipe: 4 if len(recipe.kept) == 2 else 6)
+
+    choice = run(model)
+
+    assert [recipe.name for recipe in model.tried] == [
+        "int8",
+        "int8, per channel",
+        "int8, per channel, 7 bits",
+        "int8, per channel, with section 3 in fp32",
+        "int8, per channel, with section 3, the embeddings in fp32",
+    ]
+    assert choice.proof.chosen.likeness.agreement == 0.996
+    refused = [c for c in choice.proof.candidates if c.verdict is Verdict.REFUSED]
+    assert {c.reason for c in refused} == {"answers agree to 99.40 %, below the 99.50 % asked for"}
+
+
+def test_fp32_where_no_int8_passes_and_it_says_why():
+    model = FakeModel(lambda _: 100)
+
+    choice = run(model)
+
+    assert choice.files == model.graph
+    assert choice.proof.chosen.reason == "no form of int8 passed the gate and was faster"
+    assert model.rankings == 1
+    # The last resort cannot be made of every graph, and is not a reason to fail.
+    assert model.tried[-1].static
+    assert len(choice.proof.candidates) == len(model.tried)
+
+
+def test_int8_that_is_no_faster_is_not_worth_it():
+    choice = run(FakeModel(lambda _: 0, int8_texts_per_s=105))
+
+    assert choice.proof.chosen.name == "fp32"
+    assert "only 1.05 times as fast" in choice.proof.candidates[1].reason
+
+
+def test_int8_that_was_asked_for_may_be_slow_but_not_wrong():
+    slow = run(FakeModel(lambda _: 0, int8_texts_per_s=90), precision="int8")
+    assert slow.proof.chosen.precision == "int8"
+
+    with pytest.raises(BuildError, match=r"no form of it passes the gate .*99\.00 %") as raised:
+        run(FakeModel(lambda _: 10), precision="int8")
+    assert "precision" in str(raised.value.hint)
+
+
+def test_fp32_that_was_asked_for_is_proven_and_nothing_else_is_tried():
+    model = FakeModel(lambda _: 0)
+
+    choice = run(model, precision="fp32")
+
+    assert model.tried == []
+    assert choice.proof.chosen.reason == "asked for"
+
+
+def test_a_wider_gate_lets_more_pass():
+    choice = run(FakeModel(lambda _: 100), gate=Gate(agreement=0.9))
+
+    assert choice.proof.chosen.name == "int8"
+
+
+def test_sections_end_in_a_normalization():
+    nodes = [
+        ("words", "Gather", True),
+        ("norm0", "LayerNormalization", False),
+        ("query", "MatMul", True),
+        ("scores", "MatMul", False),
+        ("norm1", "LayerNormalization", False),
+        ("inner", "Gemm", True),
+    ]
+
+    found = sections(nodes)
+
+    assert [(s.name, s.nodes) for s in found] == [
+        ("the embeddings", ("words",)),
+        ("section 1", ("query",)),
+        ("section 2", ("inner",)),
+    ]
