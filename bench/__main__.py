@@ -1,6 +1,6 @@
-"""Portside's serving beside others, in one run on one machine.
+"""Portside beside others, in one run on one machine.
 
-    python -m bench [--only tasks,limit,no-op,overload,packing] [--quick] [--output DIR]
+    python -m bench [--only PART,…] [--quick] [--trained FOLDER] [--output DIR]
 
     model made (checkpoint), packaged and unpacked as fp32 and as int8 (model)
     peers set up, each in an environment of its own (peers, venv)
@@ -9,9 +9,10 @@
     no-op      a handler that does nothing behind each server (no_op)
     overload   half and twice the load that Portside can carry (overload)
     packing    the checkpoint to an archive, beside tar (packing)
+    proving    the checkpoint to a proven artifact, from nothing (proving)
     a page, its figures as JSON, a plot (report); ratios held against their bars (bar)
 
-About fourteen minutes, and some more the first time. Only ratios mean something
+About seventeen minutes, and some more the first time. Only ratios mean something
 on another machine, and only within one run.
 """
 
@@ -36,12 +37,13 @@ from bench.packing import measure_packing
 from bench.page import make_page
 from bench.peers import no_op_servers, task_servers
 from bench.place import ROOT, WORK, say
+from bench.proving import measure_proving
 from bench.report import write_report
 from bench.result import Result, describe_machine, describe_texts, now, versions
 from bench.sentence import COUNT, sentences
 from bench.task_speed import compare_answers, measure_tasks
 
-PARTS: Final = ("tasks", "limit", "no-op", "overload", "packing")
+PARTS: Final = ("tasks", "limit", "no-op", "overload", "packing", "proving")
 DOCS: Final = ROOT / "docs" / "benchmarks"
 
 
@@ -88,7 +90,8 @@ def main() -> None:
     # As an exception, so that the servers that are up are stopped on the way out.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     WORK.mkdir(parents=True, exist_ok=True)
-    result = _measure(arguments.only, QUICK if arguments.quick else FULL)
+    effort = QUICK if arguments.quick else FULL
+    result = _measure(arguments.only, effort, trained=arguments.trained)
     print(make_page(result))
     is_whole = arguments.only == PARTS and not arguments.quick
     folder = arguments.output or (DOCS if is_whole else WORK / "report")
@@ -96,12 +99,12 @@ def main() -> None:
     say(f"wrote {folder / 'serving.md'}, serving.json and the plot")
 
 
-def _measure(parts: tuple[str, ...], effort: Effort) -> Result:
+def _measure(parts: tuple[str, ...], effort: Effort, *, trained: Path | None) -> Result:
     began = time.perf_counter()
     load_average = os.getloadavg()[0]
     texts = sentences()
     models = make_models()
-    agreements = tasks = limit = no_op = overload = packing = None
+    agreements = tasks = limit = no_op = overload = packing = proving = None
     if "tasks" in parts:
         servers = task_servers(models)
         agreements = compare_answers(servers, texts[: effort.compared], logs=WORK)
@@ -120,6 +123,8 @@ def _measure(parts: tuple[str, ...], effort: Effort) -> Result:
         overload = measure_overload(models.int8, texts, logs=WORK, seconds=effort.overload_s)
     if "packing" in parts:
         packing = measure_packing(models)
+    if "proving" in parts:
+        proving = measure_proving(models.checkpoint, trained)
     return Result(
         command=_command(parts, effort),
         date=now(),
@@ -136,11 +141,12 @@ def _measure(parts: tuple[str, ...], effort: Effort) -> Result:
         no_op=no_op,
         overload=overload,
         packing=packing,
+        proving=proving,
     )
 
 
 def _command(parts: tuple[str, ...], effort: Effort) -> str:
-    if parts == PARTS and effort is FULL:
+    if parts == PARTS and effort is FULL and len(sys.argv) == 1:
         return "make bench"
     return shlex.join(["python", "-m", "bench", *sys.argv[1:]])
 
@@ -156,6 +162,13 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument(
         "--quick", action="store_true", help="short loads: to see that it works, not how fast"
+    )
+    parser.add_argument(
+        "--trained",
+        type=Path,
+        metavar="FOLDER",
+        help="a project with a trained checkpoint and labeled samples, as `examples/ner/train.py`"
+        " leaves it: to prove int8 on",
     )
     parser.add_argument(
         "--output",

@@ -17,6 +17,7 @@ from bench.peers import (
     PORTSIDE_INT8,
     RAW_ASGI,
 )
+from bench.proving import EXPECTED_BYTES, EXPECTED_SECONDS
 from bench.result import Result
 
 
@@ -44,6 +45,7 @@ def make_bars(result: Result) -> list[Bar]:
         *_overload_bars(result),
         *_no_op_bars(result),
         *_packing_bars(result),
+        *_proving_bars(result),
     ]
 
 
@@ -145,3 +147,27 @@ def _packing_bars(result: Result) -> Iterator[Bar]:
         bound=1,
         is_least=False,
     )
+
+
+def _proving_bars(result: Result) -> Iterator[Bar]:
+    seen = result.proving
+    if seen is None:
+        return
+    yield Bar(
+        name="export, int8 and proof of the checkpoint, in 90 s",
+        figure=seen.speed.seconds / EXPECTED_SECONDS,
+        bound=1,
+        is_least=False,
+    )
+    yield Bar(
+        name="export, int8 and proof of the checkpoint, resident memory in 3 GB",
+        figure=seen.speed.peak_bytes / EXPECTED_BYTES,
+        bound=1,
+        is_least=False,
+    )
+    if seen.trained is not None:
+        yield Bar(
+            name="int8 of a trained checkpoint that passed the gate, texts/s in those of fp32",
+            figure=seen.trained.speedup,
+            bound=2,
+        )

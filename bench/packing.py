@@ -1,10 +1,9 @@
 """A checkpoint to `model.tar.gz`, beside `tar zcvf model.tar.gz *`, as a tutorial packs it.
 
-    trained   the benchmark's checkpoint, with what a Trainer saves beside it
-    fp32      the checkpoint alone, packed by tar and by Portside
-    trained   all of the folder by tar; by Portside, which leaves the training's files out
+    fp32      the benchmark's checkpoint by tar and by Portside
+    trained   with what a Trainer saves beside it: all by tar; by Portside, which leaves that out
     int8      the quantized artifact's files by Portside
-    sparse    3 GB, to see how much memory that takes
+    sparse    3 GB by Portside, to see how much memory that takes
 
 Each is a process of its own that starts with the files in the page cache, and each
 artifact is unpacked and compared with what it was made of. Export and quantization

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Final
+from typing import Any, Final
 
 from bench.bar import Bar, make_bars
 from bench.load import Load
@@ -28,13 +28,14 @@ def make_page(result: Result) -> str:
         _overload(result),
         _no_op(result),
         _packing(result),
+        _proving(result),
         _conditions(result),
     )
     return "\n\n".join(section for section in sections if section) + "\n"
 
 
 def _head(result: Result) -> str:
-    return f"""# Serving, beside others
+    return f"""# Portside, beside others
 
 Written by `{result.command}` on {result.date}; do not edit. The run
 took {result.seconds / 60:.0f} minutes; the load average of the machine was
@@ -227,6 +228,40 @@ def _packing(result: Result) -> str:
 Export and quantization are not counted. Each of Portside's archives is unpacked and compared.
 
 {table(head, rows)}"""
+
+
+def _proving(result: Result) -> str:
+    if result.proving is None:
+        return ""
+    runs = {"benchmark's checkpoint": result.proving.speed, "trained": result.proving.trained}
+    rows = [
+        _proving_row(f"{name}, {form['name']}", form)
+        for name, proven in runs.items()
+        if proven is not None
+        for form in proven.report["candidates"]
+    ]
+    head = ("", "verdict", "agreement", "F1 before, after", "texts/s", "size (MB)")
+    took = result.proving.speed
+    return f"""## A checkpoint to a proven artifact
+
+`portside package` from nothing: exported by torch, quantized, and every form asked the samples. The
+benchmark's checkpoint took {took.seconds:.0f} s and at most {took.peak_bytes / 1e6:.0f} MB; samples
+are the bundled texts. **Trained** is what `examples/ner/train.py` made, with its labeled samples
+(`python -m bench --trained FOLDER`).
+
+{table(head, rows)}"""
+
+
+def _proving_row(name: str, form: Mapping[str, Any]) -> tuple[str, ...]:
+    scores = (form["f1_before_points"], form["f1_after_points"])
+    return (
+        name,
+        form["verdict"],
+        f"{100 * form['agreement']:.2f} %",
+        ", ".join("-" if score is None else f"{score:.2f}" for score in scores),
+        number(form["texts_per_s"]),
+        number(form["size_bytes"] / 1e6),
+    )
 
 
 def _conditions(result: Result) -> str:

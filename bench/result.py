@@ -20,6 +20,7 @@ from bench.no_op import NoOpSpeed
 from bench.overload import Overload
 from bench.packing import Packing
 from bench.peers import peer_versions
+from bench.proving import Proving
 from bench.task_speed import TaskSpeed
 
 PACKAGES: Final = (
@@ -75,6 +76,7 @@ class Result:
     no_op: Mapping[str, NoOpSpeed] | None
     overload: Overload | None
     packing: Packing | None = None
+    proving: Proving | None = None
 
 
 def describe_machine() -> Machine:

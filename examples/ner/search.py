@@ -1,4 +1,8 @@
-"""Which settings learn best? optuna tries some, and each trial is a whole training."""
+"""Which settings learn best? optuna tries some, and each trial is a whole training.
+
+The dev split judges all of them, so the best score is a little too good: the more
+trials, the more of it is luck.
+"""
 
 from __future__ import annotations
 
@@ -28,12 +32,7 @@ def best_settings(
             learning_rate=trial.suggest_float("learning_rate", 5e-5, 1e-3, log=True),
             batch_size=trial.suggest_categorical("batch_size", [8, 16, 32]),
         )
-        print(
-            f"trial {trial.number + 1} of {trials}: learning rate {tried.learning_rate:.1e}, "
-            f"batch size {tried.batch_size}",
-            file=sys.stderr,
-            flush=True,
-        )
+        print(f"trial {trial.number + 1} of {trials}: {_told(tried)}", file=sys.stderr, flush=True)
         trained = fine_tune(pretrained, train=train, dev=dev, settings=tried)
         return trained.scores[ALL].f1
 
@@ -45,4 +44,10 @@ def best_settings(
         {"learning_rate": settings.learning_rate, "batch_size": settings.batch_size}
     )
     study.optimize(dev_f1, n_trials=trials)
-    return replace(settings, **study.best_params)
+    best = replace(settings, **study.best_params)
+    print(f"best: {_told(best)}", file=sys.stderr, flush=True)
+    return best
+
+
+def _told(settings: Settings) -> str:
+    return f"learning rate {settings.learning_rate:.1e}, batch size {settings.batch_size}"

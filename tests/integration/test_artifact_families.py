@@ -17,6 +17,8 @@ import numpy as np
 import onnxruntime
 import pytest
 
+from portside.artifact.architecture import MODEL_TYPE_BY_FAMILY, TASK_BY_HEAD
+from portside.artifact.checkpoint import read_checkpoint
 from portside.serving.handlers.task import load_task
 
 if TYPE_CHECKING:
@@ -102,7 +104,7 @@ def run(case, folder):
     (folder / "out").mkdir()
     weights = [file.source for file in checkpoint.model.weights]
     report = export_process.export(
-        folder, checkpoint.task, weights, folder / "out", say=lambda step: None)
+        folder, checkpoint.task, weights=weights, output=folder / "out", say=lambda step: None)
     return {"report": report, "summary": checkpoint.summary}
 
 
@@ -170,6 +172,15 @@ def found(root: Path, architecture: str) -> dict[str, Any]:
     return read
 
 
+def test_every_family_and_every_task_has_a_case():
+    names = {case.architecture for case in CASES}
+    heads = {head for head in TASK_BY_HEAD for name in names if name.endswith(head)}
+    families = {name.removesuffix(head) for name in names for head in heads if name.endswith(head)}
+
+    assert families == MODEL_TYPE_BY_FAMILY.keys()
+    assert heads == TASK_BY_HEAD.keys()
+
+
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.architecture)
 def test_the_graph_answers_as_torch_does(case: Case, exported: Path):
     folder = exported / case.architecture
@@ -204,8 +215,11 @@ def test_it_is_served_with_no_code(case: Case, exported: Path):
     for file in folder.glob("out/*"):
         file.rename(folder / file.name)
 
+    graph = read_checkpoint(folder, has_handler=False).model
     handler = load_task(folder)
 
+    assert graph is not None
+    assert [str(file.path) for file in graph.files] == ["model.onnx", "model.onnx.data"]
     if case.architecture.endswith("ForQuestionAnswering"):
         span: Any = handler.predict({"inputs": {"question": "ada", "context": "lives ada"}})
         assert span.answer in {"lives", "ada", "lives ada"}

@@ -4,8 +4,8 @@ Used by the model artifact, by `portside serve` and by the local SageMaker, so
 that what one of them packs, all of them can open, and that a `model.tar.gz`
 from anywhere can do no harm.
 
-    pack:    members ─▶ sorted, times and owners gone ─▶ gzip on all cores ─▶ .NAME.*.partial ─▶ NAME
-    unpack:  bytes ─▶ gzip ─▶ headers checked one by one ─▶ .NAME.*.partial/ ─▶ digest ─▶ NAME/
+    pack:    members ─▶ sorted, no times or owners ─▶ gzip on all cores ─▶ .NAME.*.partial ─▶ NAME
+    unpack:  bytes ─▶ gzip ─▶ headers checked one by one ─▶ .NAME.*.partial/ ─▶ digest ─▶ NAME
 
 Both ends work beside the final name and rename as their last act: what stands
 under the final name is whole, and what a killed run left is swept by the next.

@@ -6,14 +6,13 @@ back to the machine when the process ends.
 
 from __future__ import annotations
 
-import secrets
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
+from portside.archive.partial import partial_beside
 from portside.errors import BuildError
 
 
@@ -31,10 +30,9 @@ def run_apart(
     failure leaves nothing but the log, and raises what `failure` makes of the
     reason and of the log's path.
     """
-    partial = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.partial")
     log = folder.with_suffix(".log")
-    partial.mkdir(parents=True)
-    try:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with partial_beside(folder, Path.mkdir) as partial:
         with log.open("wb") as errors:
             command = [sys.executable, "-m", module, *arguments, str(partial)]
             code = _run(command, errors, progress)
@@ -42,8 +40,6 @@ def run_apart(
             raise failure(_reason(log, code), log)
         partial.replace(folder)
         log.unlink()
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
 
 
 def _run(command: list[str], errors: BinaryIO, progress: Callable[[str], None]) -> int:

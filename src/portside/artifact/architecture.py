@@ -68,7 +68,7 @@ _GENERATIVE_HEADS: Final = (
     "ForSpeechSeq2Seq",
 )
 
-_WRITE_CODE: Final = (
+WRITE_CODE: Final = (
     "write an `inference.py` with `load_model` and `predict`: `portside init` begins one"
 )
 
@@ -92,14 +92,14 @@ def read_task(config: Mapping[str, Any], folder: Path) -> Task:
         raise BuildError(
             f"cannot package `{folder}`: the model is a `{architecture}`, which generates text, "
             "and Portside exports encoders only",
-            hint=_WRITE_CODE,
+            hint=WRITE_CODE,
         )
     named = f"is a `{architecture}`" if architecture else "does not name its architecture"
     known = ", ".join(f"`…{head}` ({task})" for head, task in TASK_BY_HEAD.items())
     raise BuildError(
         f"cannot package `{folder}`: the model {named}{_near(architecture)}, and the tasks that "
         f"need no code are those of {known}",
-        hint=_WRITE_CODE,
+        hint=WRITE_CODE,
     )
 
 
@@ -112,25 +112,26 @@ def check_family(config: Mapping[str, Any], folder: Path) -> None:
     architecture = read_architecture(config)
     model_type = config.get("model_type")
     family = _family(architecture)
-    named = MODEL_TYPE_BY_FAMILY.get(family) if family is not None else None
-    if named is not None and model_type is None:
-        raise BuildError(
-            f"cannot export `{folder}`: its `config.json` has no `model_type`",
-            hint=f'add `"model_type": "{named}"` to it',
-        )
-    if named is not None and model_type != named:
-        raise BuildError(
-            f"cannot export `{folder}`: its `config.json` names the architecture "
-            f"`{architecture}` and the `model_type` `{model_type}`, which is another family",
-            hint=f'set `"model_type"` to `"{named}"`, or mend `"architectures"`',
-        )
-    if model_type not in MODEL_TYPE_BY_FAMILY.values() or (family is not None and named is None):
+    # A sentence model may have a head that is no task's; its type tells the family then.
+    expected = model_type if family is None else MODEL_TYPE_BY_FAMILY.get(family)
+    if expected not in MODEL_TYPE_BY_FAMILY.values():
         raise BuildError(
             f"cannot export `{folder}`: the model is a `{architecture or model_type}`"
             f"{_near(architecture)}, and the families that Portside exports are "
-            + ", ".join(f"`{family}`" for family in MODEL_TYPE_BY_FAMILY),
+            + ", ".join(f"`{known}`" for known in MODEL_TYPE_BY_FAMILY),
             hint="export it to ONNX yourself and put the `model.onnx` into the folder, "
             "or write an `inference.py` with `load_model` and `predict`",
+        )
+    if model_type is None:
+        raise BuildError(
+            f"cannot export `{folder}`: its `config.json` has no `model_type`",
+            hint=f'add `"model_type": "{expected}"` to it',
+        )
+    if model_type != expected:
+        raise BuildError(
+            f"cannot export `{folder}`: its `config.json` names the architecture "
+            f"`{architecture}` and the `model_type` `{model_type}`, which is another family",
+            hint=f'set `"model_type"` to `"{expected}"`, or mend `"architectures"`',
         )
 
 

@@ -84,9 +84,9 @@ class Outputs(torch.nn.Module):
 def export(
     checkpoint: Path,
     task: str,
+    *,
     weights: Sequence[Path],
     output: Path,
-    *,
     say: Callable[[str], None],
 ) -> dict[str, Any]:
     """Write the graph; what was exported and how far the two are apart."""
@@ -217,7 +217,11 @@ def main() -> None:
     try:
         with redirect_stdout(sys.stderr):
             report = export(
-                Path(checkpoint), task, [Path(path) for path in weights], Path(output), say=say
+                Path(checkpoint),
+                task,
+                weights=[Path(path) for path in weights],
+                output=Path(output),
+                say=say,
             )
     except BuildError as error:
         traceback.print_exception(error)

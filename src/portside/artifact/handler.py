@@ -48,7 +48,7 @@ def handler_members(handler: Path) -> tuple[Member, ...]:
 def _whole(folder: Path, root: Path) -> Iterator[tuple[PurePosixPath, Path]]:
     """All files of a folder but caches, named from `root`."""
     for file in read_content(folder).files:
-        yield PurePosixPath(file.source.relative_to(root)), file.source
+        yield PurePosixPath((folder / file.path).relative_to(root)), file.source
 
 
 def _imported(handler: Path) -> Iterator[tuple[PurePosixPath, Path]]:

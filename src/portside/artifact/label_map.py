@@ -25,6 +25,8 @@ _CLASSIFIERS: Final = ("classifier.weight", "classifier.out_proj.weight")
 _QUESTION_ANSWERING: Final = "qa_outputs.weight"
 """One row for where an answer starts, one for where it ends."""
 
+_NAME_EACH: Final = "give `id2label` one name for each output of the model, from 0 on"
+
 
 def read_labels(config: Mapping[str, Any], folder: Path) -> tuple[str, ...]:
     """`id2label` in order; raises `BuildError` where the label maps disagree."""
@@ -46,9 +48,8 @@ def read_labels(config: Mapping[str, Any], folder: Path) -> tuple[str, ...]:
 
 def _in_order(id2label: object, folder: Path) -> tuple[str, ...]:
     """JSON has made strings of the ids."""
-    hint = "give `id2label` one name for each output of the model, from 0 on"
     if not isinstance(id2label, dict) or not id2label:
-        raise _disagree(folder, "`id2label` is no object of ids and labels", hint=hint)
+        raise _disagree(folder, "`id2label` is no object of ids and labels", hint=_NAME_EACH)
     ids = [str(index) for index in range(len(id2label))]
     if missing := [index for index in ids if index not in id2label]:
         others = ", ".join(f"`{key}`" for key in id2label if key not in ids)
@@ -56,7 +57,7 @@ def _in_order(id2label: object, folder: Path) -> tuple[str, ...]:
             folder,
             f"`id2label` names {len(id2label)} labels, none of them for id {missing[0]}, "
             f"but one for {others}",
-            hint=hint,
+            hint=_NAME_EACH,
         )
     return tuple(str(id2label[index]) for index in ids)
 
@@ -100,12 +101,14 @@ def check_classifier(
         )
     rows = tensors[found].shape[0] if tensors[found].shape else 0
     if rows != (len(labels) or 2):
+        is_default = labels is _DEFAULT_LABELS
+        named = "`id2label` names " + ("none, which means 2" if is_default else str(len(labels)))
         raise _disagree(
             folder,
-            f"`{found}` tells {rows} apart and `id2label` names {len(labels)}"
-            if labels
-            else f"`{found}` has {rows} rows, and question answering takes 2",
-            hint="take `config.json` and the weights from the same training",
+            f"`{found}` has {rows} rows, and {named if labels else 'question answering takes 2'}",
+            hint=_NAME_EACH
+            if is_default
+            else "take `config.json` and the weights from the same training",
         )
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
+from portside.artifact.architecture import WRITE_CODE
 from portside.artifact.weights import Model, Weights, is_duplicate
 from portside.errors import BuildError
 
@@ -47,8 +48,7 @@ def refuse_unreadable(model: Model) -> None:
         raise BuildError(
             f"cannot package `{model.main.source}`: only code knows what is pickled there, and "
             "how it answers",
-            hint="write an `inference.py` with `load_model` and `predict`: "
-            "`portside init` begins one",
+            hint=WRITE_CODE,
         )
 
 

@@ -46,12 +46,12 @@ THREE = {"0": "O", "1": "B-person", "2": "I-person"}
         pytest.param({"num_labels": 5}, "`num_labels` is 5 and `id2label` names 3", id="number"),
         pytest.param(
             {"id2label": None, "label2id": None},
-            "`classifier.weight` tells 3 apart and `id2label` names 2",
+            "`classifier.weight` has 3 rows, and `id2label` names none, which means 2",
             id="fewer than the weights have",
         ),
         pytest.param(
             {"id2label": THREE | {"3": "B-place"}},
-            "`classifier.weight` tells 3 apart and `id2label` names 4",
+            "`classifier.weight` has 3 rows, and `id2label` names 4",
             id="more than the weights have",
         ),
     ],
@@ -106,7 +106,11 @@ def test_the_last_layer_of_each_task(
     [
         ("BertForTokenClassification", "encoder", "the weights have no `classifier.weight`"),
         ("BertForQuestionAnswering", "classifier.weight", "have no `qa_outputs.weight`"),
-        ("BertForQuestionAnswering", "qa_outputs.weight", "3 rows, and question answering takes 2"),
+        (
+            "BertForQuestionAnswering",
+            "qa_outputs.weight",
+            "has 3 rows, and question answering takes 2",
+        ),
     ],
 )
 def test_weights_without_the_last_layer(
