@@ -29,7 +29,7 @@ import psutil
 
 from bench.place import ROOT, WORK, say
 from portside import archive
-from portside.artifact.content import read_content
+from portside.artifact.folder.content import read_content
 
 if TYPE_CHECKING:
     # For the measured process this module is all there is to import.

@@ -12,7 +12,7 @@ from typing import Final
 
 from PIL import Image
 
-from portside.artifact.report_page import to_html
+from portside.artifact.report.page import to_html
 from tests.e2e.chromium import browse
 from tests.unit.artifact.report_values import make_example
 

@@ -9,7 +9,7 @@ from typing import Literal
 
 import pytest
 
-from portside.artifact.report_page import to_html
+from portside.artifact.report.page import to_html
 from tests.e2e.chromium import PROGRAM, Page, browse
 from tests.unit.artifact.report_values import (
     make_artifact,

@@ -16,8 +16,8 @@ from safetensors.numpy import save_file
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 
-from portside.artifact.checkpoint import read_checkpoint
-from portside.artifact.export import export
+from portside.artifact.folder.checkpoint import read_checkpoint
+from portside.artifact.graph.export import export
 from portside.errors import BuildError
 
 if TYPE_CHECKING:

@@ -17,8 +17,8 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from portside.artifact.architecture import MODEL_TYPE_BY_FAMILY, TASK_BY_HEAD
-from portside.artifact.checkpoint import read_checkpoint
+from portside.artifact.folder.architecture import MODEL_TYPE_BY_FAMILY, TASK_BY_HEAD
+from portside.artifact.folder.checkpoint import read_checkpoint
 from portside.serving.handlers.task import load_task
 
 if TYPE_CHECKING:
@@ -31,8 +31,8 @@ from pathlib import Path
 import numpy, torch, transformers
 from tokenizers import Tokenizer, models, pre_tokenizers
 
-from portside.artifact import export_process
-from portside.artifact.checkpoint import read_checkpoint
+from portside.artifact.graph import export_process
+from portside.artifact.folder.checkpoint import read_checkpoint
 
 # Weights so large that every token and each position changes the answer.
 COMMON = dict(vocab_size=40, num_hidden_layers=2, num_attention_heads=4, intermediate_size=64,

@@ -12,8 +12,8 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from portside.artifact.optimize import Quantizer
-from portside.artifact.recipe import Recipe
+from portside.artifact.graph.optimize import Quantizer
+from portside.artifact.graph.recipe import Recipe
 from portside.errors import BuildError
 
 if TYPE_CHECKING:

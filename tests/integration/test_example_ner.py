@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from portside import config
-from portside.artifact.checkpoint import Task, read_checkpoint
+from portside.artifact.folder.architecture import Task
+from portside.artifact.folder.checkpoint import read_checkpoint
 
 pytest.importorskip("accelerate", reason="training needs examples/ner/requirements.txt")
 pytest.importorskip("seqeval", reason="training needs examples/ner/requirements.txt")

@@ -1,11 +1,11 @@
 """From what training left in a folder to the `model.tar.gz` that an endpoint runs.
 
-    folder ──content──▶ files, leftovers ──checkpoint──▶ what it holds, which weights
-                                                              │
-              safetensors and no code of the user's ──export──▶ model.onnx, compared with torch
-                                                              │
-    inference.py ──handler──▶ code/ ─────────────────bundle───▶ model.tar.gz
+    folder    ─▶ what it is, what to take, what to leave ──────────────────┐
+    handler   ─▶ code/ ───────────────────────────────────────────────────┤
+    graph     ─▶ model.onnx, exported by torch; in int8 ─┐                 ├─▶ model.tar.gz
+    proof     ─▶ do its forms answer as the original? ───┴─▶ the one taken ┘
+    report    ─▶ report.json, report.html: what was compared, and why
 
-`bundle.package` is the way in. Only `export_process` imports torch, in a process
-of its own that ends when the export is done.
+`bundle.package` is the way in. torch is imported only in processes of their own
+that end when their step is done (`apart`).
 """

@@ -11,29 +11,31 @@ Members lie at the root, with no folder around them, as SageMaker wants them
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
 from portside import contract
 from portside.archive import Member, pack
-from portside.artifact.checkpoint import Checkpoint, read_checkpoint
-from portside.artifact.content import LeftOut
-from portside.artifact.examination import Examination
-from portside.artifact.export import export
+from portside.artifact.cache import prune
+from portside.artifact.folder.checkpoint import Checkpoint, read_checkpoint
+from portside.artifact.folder.content import LeftOut
+from portside.artifact.graph.export import export
 from portside.artifact.handler import handler_members
-from portside.artifact.judge import judge
-from portside.artifact.proof import Gate, Proof
-from portside.artifact.sample import bundled_samples, read_samples
+from portside.artifact.proof.examination import Examination
+from portside.artifact.proof.judge import judge
+from portside.artifact.proof.proof import Gate, Proof
+from portside.artifact.proof.sample import bundled_samples, read_samples
 from portside.errors import BuildError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
-    from portside.artifact.content import File
-    from portside.artifact.export import Export
-    from portside.artifact.judge import Model, Precision
-    from portside.artifact.sample import Samples
+    from portside.artifact.folder.content import File
+    from portside.artifact.graph.export import Export
+    from portside.artifact.proof.judge import Model, Precision
+    from portside.artifact.proof.sample import Samples
 
 MEGABYTE: Final = 1_000_000
 
@@ -132,6 +134,7 @@ def package(
             )
     output.parent.mkdir(parents=True, exist_ok=True)
     packed = pack(members, output, progress=_in_words(members, progress))
+    prune(output.parent, now=time.time())
     return Artifact(
         path=packed.path,
         digest=packed.digest,

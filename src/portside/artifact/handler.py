@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from portside import contract
 from portside.archive import Member
-from portside.artifact.content import read_content
+from portside.artifact.folder.content import read_content
 from portside.errors import BuildError
 
 if TYPE_CHECKING:

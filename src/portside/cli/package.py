@@ -9,10 +9,10 @@ import click
 
 from portside import config, contract
 from portside.artifact.bundle import Artifact, package
-from portside.artifact.proof import Gate
-from portside.artifact.report import Report, make_report, to_json
-from portside.artifact.report_page import to_html
-from portside.artifact.report_text import reasons, rows, sentence
+from portside.artifact.proof.proof import Gate
+from portside.artifact.report.page import to_html
+from portside.artifact.report.report import Report, make_report, to_json
+from portside.artifact.report.text import reasons, rows, sentence
 from portside.cli import output
 from portside.errors import BuildError
 

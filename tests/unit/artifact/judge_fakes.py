@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from portside.artifact.likeness import Answers
-from portside.artifact.proof import Figures
-from portside.artifact.recipe import Recipe
-from portside.artifact.section import Section
+from portside.artifact.graph.recipe import Recipe
+from portside.artifact.graph.section import Section
+from portside.artifact.proof.likeness import Answers
+from portside.artifact.proof.proof import Figures
 from portside.errors import BuildError
 
 TEXTS = 1000

@@ -8,8 +8,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from portside.artifact.bundle import Artifact
-from portside.artifact.content import LeftOut
-from portside.artifact.proof import (
+from portside.artifact.folder.content import LeftOut
+from portside.artifact.proof.proof import (
     Candidate,
     Figures,
     Gate,
@@ -18,7 +18,7 @@ from portside.artifact.proof import (
     SampleSet,
     Verdict,
 )
-from portside.artifact.report import Machine, Report
+from portside.artifact.report.report import Machine, Report
 
 MB = 1_000_000
 

@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from portside.artifact.checkpoint import Task, read_checkpoint
+from portside.artifact.folder.architecture import Task
+from portside.artifact.folder.checkpoint import read_checkpoint
 from portside.errors import BuildError
 
 if TYPE_CHECKING:

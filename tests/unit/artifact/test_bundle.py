@@ -7,7 +7,7 @@ import pytest
 
 from portside.archive import unpack
 from portside.artifact.bundle import package
-from portside.artifact.export import Export
+from portside.artifact.graph.export import Export
 from portside.errors import BuildError, MissingToolError
 from tests.unit.artifact.judge_fakes import FakeModel
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from portside.artifact.checkpoint import Checkpoint
-    from portside.artifact.judge import Precision
-    from portside.artifact.sample import Samples
+    from portside.artifact.folder.checkpoint import Checkpoint
+    from portside.artifact.proof.judge import Precision
+    from portside.artifact.proof.sample import Samples
 
     MakeFolder = Callable[..., Path]
 

@@ -4,7 +4,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from portside.artifact.checkpoint import Kind, Task, read_checkpoint
+from portside.artifact.folder.architecture import Task
+from portside.artifact.folder.checkpoint import read_checkpoint
+from portside.artifact.folder.weights import Kind
 from portside.errors import BuildError
 
 if TYPE_CHECKING:

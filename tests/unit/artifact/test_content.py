@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from portside.artifact.content import read_content
+from portside.artifact.folder.content import read_content
 from portside.errors import BuildError
 
 if TYPE_CHECKING:

@@ -5,15 +5,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from portside.artifact.checkpoint import read_checkpoint
-from portside.artifact.export import TOLERANCE, export, export_folder
+from portside.artifact.folder.checkpoint import read_checkpoint
+from portside.artifact.graph.export import TOLERANCE, export, export_folder
 from portside.errors import BuildError, MissingToolError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from portside.artifact.checkpoint import Checkpoint
+    from portside.artifact.folder.checkpoint import Checkpoint
 
     MakeFolder = Callable[..., Path]
 

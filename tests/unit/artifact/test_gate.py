@@ -6,8 +6,8 @@ import math
 
 import pytest
 
-from portside.artifact.gate import faults
-from portside.artifact.proof import Gate, Likeness
+from portside.artifact.proof.gate import faults
+from portside.artifact.proof.proof import Gate, Likeness
 
 
 def likeness(

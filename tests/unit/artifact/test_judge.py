@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from portside.artifact.checkpoint import Task
-from portside.artifact.judge import Choice, judge
-from portside.artifact.proof import Gate, Verdict
-from portside.artifact.sample import Sample, Samples
-from portside.artifact.section import sections
+from portside.artifact.folder.architecture import Task
+from portside.artifact.graph.section import sections
+from portside.artifact.proof.judge import Choice, judge
+from portside.artifact.proof.proof import Gate, Verdict
+from portside.artifact.proof.sample import Sample, Samples
 from portside.errors import BuildError
 from tests.unit.artifact.judge_fakes import TEXTS, FakeModel
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from portside.artifact.checkpoint import read_checkpoint
+from portside.artifact.folder.checkpoint import read_checkpoint
 from portside.errors import BuildError
 
 if TYPE_CHECKING:

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from portside.artifact.checkpoint import Task
-from portside.artifact.likeness import Answers, compare
-from portside.artifact.sample import Sample
+from portside.artifact.folder.architecture import Task
+from portside.artifact.proof.likeness import Answers, compare
+from portside.artifact.proof.sample import Sample
 
 
 def answers(

@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from portside.artifact.optimize import Quantizer
-from portside.artifact.recipe import Recipe
+from portside.artifact.graph.optimize import Quantizer
+from portside.artifact.graph.recipe import Recipe
 from portside.errors import MissingToolError
 
 if TYPE_CHECKING:

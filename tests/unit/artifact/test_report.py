@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from portside.artifact.content import LeftOut
-from portside.artifact.proof import Likeness
-from portside.artifact.report import make_report, percentile, to_json
+from portside.artifact.folder.content import LeftOut
+from portside.artifact.proof.proof import Likeness
+from portside.artifact.report.report import make_report, percentile, to_json
 from tests.unit.artifact.report_values import (
     MB,
     make_artifact,

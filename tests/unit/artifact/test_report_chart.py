@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from portside.artifact.chart import MOST_TICKS, WIDTH, Mark, Spread, Tone, bars, dots, ridges
-from portside.artifact.markup import Markup, join, tag
+from portside.artifact.report.chart import MOST_TICKS, WIDTH, Mark, Spread, Tone, bars, dots, ridges
+from portside.artifact.report.markup import Markup, join, tag
 
 FIGURES = st.floats(0, 1e9, allow_nan=False)
 LATENCIES = st.lists(st.floats(0, 1e6, allow_nan=False), min_size=1, max_size=50).map(sorted)

@@ -6,10 +6,10 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from portside.artifact.content import LeftOut
-from portside.artifact.proof import Likeness, SampleSet
-from portside.artifact.report import Report
-from portside.artifact.report_page import FEW, to_html
+from portside.artifact.folder.content import LeftOut
+from portside.artifact.proof.proof import Likeness, SampleSet
+from portside.artifact.report.page import FEW, to_html
+from portside.artifact.report.report import Report
 from tests.unit.artifact.report_values import (
     make_artifact,
     make_candidate,

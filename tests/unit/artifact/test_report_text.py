@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from portside.artifact import report_text as words
-from portside.artifact.proof import Likeness, Proof, SampleSet, Verdict
+from portside.artifact.proof.proof import Likeness, Proof, SampleSet, Verdict
+from portside.artifact.report import text as words
 from tests.unit.artifact.report_values import (
     make_candidate,
     make_example,

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from portside.artifact.checkpoint import Task
-from portside.artifact.sample import Sample, bundled_samples, read_samples
+from portside.artifact.folder.architecture import Task
+from portside.artifact.proof.sample import Sample, bundled_samples, read_samples
 from portside.errors import ConfigError
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from seqeval import metrics
 
-from portside.artifact.span import Span, f1, spans
+from portside.artifact.proof.span import Span, f1, spans
 
 LABELS = st.sampled_from(["O", "B-PER", "I-PER", "B-LOC", "I-LOC"])
 TEXTS = st.lists(st.lists(LABELS, min_size=1, max_size=8), min_size=1, max_size=6)
@@ -29,6 +29,7 @@ def test_kinds_may_have_hyphens_and_no_text_has_entities():
     assert spans([]) == []
 
 
+@settings(deadline=None)  # the first call of seqeval takes long
 @given(TEXTS, st.data())
 def test_entities_and_f1_are_those_of_seqeval(expected: list[list[str]], data: st.DataObject):
     found = [

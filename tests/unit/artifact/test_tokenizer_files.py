@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from portside.artifact.checkpoint import read_checkpoint
+from portside.artifact.folder.checkpoint import read_checkpoint
 from portside.errors import BuildError
 
 if TYPE_CHECKING:

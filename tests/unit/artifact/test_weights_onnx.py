@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from portside.artifact.checkpoint import read_checkpoint
-from portside.artifact.onnx_file import read_external_data
+from portside.artifact.folder.checkpoint import read_checkpoint
+from portside.artifact.folder.onnx_file import read_external_data
 from portside.errors import BuildError
 
 if TYPE_CHECKING:

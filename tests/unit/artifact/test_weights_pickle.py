@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from portside.artifact.checkpoint import Kind, read_checkpoint
-from portside.artifact.torch_file import TorchFile, read_kind
+from portside.artifact.folder.checkpoint import read_checkpoint
+from portside.artifact.folder.torch_file import TorchFile, read_kind
+from portside.artifact.folder.weights import Kind
 from portside.errors import BuildError
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import save, save_file
 
-from portside.artifact.checkpoint import read_checkpoint
-from portside.artifact.safetensors_file import Tensor, read_tensors
+from portside.artifact.folder.checkpoint import read_checkpoint
+from portside.artifact.folder.safetensors_file import Tensor, read_tensors
 from portside.errors import BuildError
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from portside.artifact.architecture import WRITE_CODE
-from portside.artifact.weights import Model, Weights, is_duplicate
+from portside.artifact.folder.architecture import WRITE_CODE
+from portside.artifact.folder.weights import Model, Weights, is_duplicate
 from portside.errors import BuildError
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def refuse_pickles(
     """
     safe = (*weights.onnx, *weights.safetensors, *weights.torch_scripts)
     for pickle in weights.pickles:
-        is_asked_for = path in {file.source for file in pickle.files}
+        is_asked_for = path.resolve() in {file.source.resolve() for file in pickle.files}
         is_read_by_code = has_handler and not is_duplicate(pickle, weights)
         if not safe or is_asked_for or is_read_by_code:
             raise BuildError(

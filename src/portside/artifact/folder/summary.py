@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from portside.artifact.weights import Kind
+from portside.artifact.folder.weights import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from portside.artifact.content import File
-    from portside.artifact.safetensors_file import Tensor
-    from portside.artifact.weights import Model
+    from portside.artifact.folder.content import File
+    from portside.artifact.folder.safetensors_file import Tensor
+    from portside.artifact.folder.weights import Model
 
 _NAMES: Final = {
     Kind.ONNX: "ONNX",

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from portside.artifact.content import EARLIER_CHECKPOINT, Content, LeftOut
-from portside.artifact.weights import INDEX, Model, Weights, is_duplicate
+from portside.artifact.folder.content import EARLIER_CHECKPOINT, Content, LeftOut
+from portside.artifact.folder.weights import INDEX, Model, Weights, is_duplicate
 from portside.errors import BuildError
 
 if TYPE_CHECKING:
     from pathlib import Path, PurePosixPath
 
-    from portside.artifact.content import File
+    from portside.artifact.folder.content import File
 
 NO_MODEL_HINT: Final = (
     "put `config.json`, `tokenizer.json` and `model.safetensors` or `model.onnx` there, "
@@ -28,7 +28,7 @@ _FIRST_TORCH_SCRIPT: Final = "model.pt"
 def named_model(path: Path, weights: Weights) -> Model:
     """The model that the file `path` belongs to; raises `BuildError`."""
     for model in weights.models:
-        if path in {file.source for file in model.files}:
+        if path.resolve() in {file.source.resolve() for file in model.files}:
             return model
     raise BuildError(
         f"cannot package `{path}`: it is neither an ONNX model nor a safetensors or "

@@ -20,31 +20,29 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from portside import contract
-from portside.artifact.architecture import Task, check_family, read_architecture, read_task
-from portside.artifact.choice import (
+from portside.artifact.folder.architecture import Task, check_family, read_architecture, read_task
+from portside.artifact.folder.choice import (
     NO_MODEL_HINT,
     named_model,
     not_served,
     only_model,
     refuse_adapter,
 )
-from portside.artifact.content import Content, File, LeftOut, read_content
-from portside.artifact.json_file import read_object
-from portside.artifact.label_map import check_classifier, read_labels
-from portside.artifact.pickle_check import refuse_pickles, refuse_unreadable
-from portside.artifact.safetensors_file import read_shards
-from portside.artifact.summary import summarize, summarize_for_code
-from portside.artifact.tokenizer import TOKENIZER, check_tokenizer
-from portside.artifact.weights import Kind, Model, Weights, read_weights
+from portside.artifact.folder.content import Content, File, LeftOut, read_content
+from portside.artifact.folder.json_file import read_object
+from portside.artifact.folder.label_map import check_classifier, read_labels
+from portside.artifact.folder.pickle_check import refuse_pickles, refuse_unreadable
+from portside.artifact.folder.safetensors_file import read_shards
+from portside.artifact.folder.summary import summarize, summarize_for_code
+from portside.artifact.folder.tokenizer import check_tokenizer
+from portside.artifact.folder.weights import Kind, Model, Weights, read_weights
 from portside.errors import BuildError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from portside.artifact.safetensors_file import Tensor
-
-__all__ = ["CONFIG", "TOKENIZER", "Checkpoint", "Kind", "Task", "read_checkpoint"]
+    from portside.artifact.folder.safetensors_file import Tensor
 
 CONFIG: Final = "config.json"
 MODULES: Final = "modules.json"

@@ -13,7 +13,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from portside.artifact.json_file import read_object
+from portside.artifact.folder.json_file import read_object
 from portside.errors import BuildError
 
 if TYPE_CHECKING:

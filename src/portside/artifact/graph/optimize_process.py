@@ -1,7 +1,7 @@
 """Fuse and quantize a graph; the only place that imports onnxruntime's tools for that.
 
-    python -m portside.artifact.optimize_process quantize GRAPH INPUTS RECIPE OUTPUT
-    python -m portside.artifact.optimize_process rank     GRAPH INPUTS ""     OUTPUT
+    python -m portside.artifact.graph.optimize_process quantize GRAPH INPUTS RECIPE OUTPUT
+    python -m portside.artifact.graph.optimize_process rank     GRAPH INPUTS ""     OUTPUT
 
     GRAPH ──fuse──▶ Gelu in one node ──quantize──▶ 8-bit weights ──▶ OUTPUT/model.onnx (+ .data)
 
@@ -42,9 +42,9 @@ from onnxruntime.quantization import (
 from onnxruntime.transformers.fusion_options import FusionOptions
 from onnxruntime.transformers.optimizer import optimize_model
 
-from portside.artifact.export import GRAPH
-from portside.artifact.optimize import RANKING
-from portside.artifact.section import Section, sections
+from portside.artifact.graph.export import GRAPH
+from portside.artifact.graph.optimize import RANKING
+from portside.artifact.graph.section import Section, sections
 
 Feed = dict[str, npt.NDArray[np.int64]]
 

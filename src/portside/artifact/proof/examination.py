@@ -6,7 +6,6 @@ on: to package an unchanged checkpoint again asks nothing anew.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import tempfile
 import time
@@ -18,18 +17,19 @@ from typing import TYPE_CHECKING, Any, Final
 
 from portside.archive import digest
 from portside.artifact.apart import run_apart
-from portside.artifact.export import REPORT
-from portside.artifact.likeness import Answers
-from portside.artifact.optimize import Quantizer
-from portside.artifact.proof import Figures
+from portside.artifact.cache import cached
+from portside.artifact.graph.export import REPORT
+from portside.artifact.graph.optimize import Quantizer
+from portside.artifact.proof.likeness import Answers
+from portside.artifact.proof.proof import Figures
 from portside.errors import BuildError
 
 if TYPE_CHECKING:
-    from portside.artifact.checkpoint import Checkpoint
-    from portside.artifact.export import Export
-    from portside.artifact.recipe import Recipe
-    from portside.artifact.sample import Samples
-    from portside.artifact.section import Section
+    from portside.artifact.folder.checkpoint import Checkpoint
+    from portside.artifact.graph.export import Export
+    from portside.artifact.graph.recipe import Recipe
+    from portside.artifact.graph.section import Section
+    from portside.artifact.proof.sample import Samples
 
 VERSION: Final = "1"
 """Raise it when answers are taken or measured in another way: earlier ones are then not used."""
@@ -124,8 +124,7 @@ class Examination:
         """The folder with a form's answers, which are taken now unless they were before."""
         what = "original" if original else "graph"
         parts = [VERSION, what, json.dumps(self._inputs), *map(digest, sorted(graph))]
-        key = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:10]
-        folder = self._cache / f"answers-{key}"
+        folder = cached(self._cache, "answers", parts)
         if not folder.is_dir():
             with self._served(graph) as model_dir:
                 self._run(model_dir, original, folder)
@@ -158,7 +157,7 @@ class Examination:
         file.write_text(json.dumps(asdict(request)), encoding="utf-8")
         try:
             run_apart(
-                "portside.artifact.answer_process", [str(file)], folder, failure=self._failure
+                "portside.artifact.proof.answer_process", [str(file)], folder, failure=self._failure
             )
         finally:
             file.unlink()

@@ -1,6 +1,6 @@
 """Let one form of a model answer the samples, and measure it; nothing else runs in its process.
 
-    python -m portside.artifact.answer_process REQUEST OUTPUT
+    python -m portside.artifact.proof.answer_process REQUEST OUTPUT
 
 REQUEST is a file with an `examination.Request` in JSON. The graph in a folder runs as an instance
 runs it, on the serving runtime's own code; the original runs on torch behind the
@@ -28,7 +28,7 @@ import numpy as np
 import numpy.typing as npt
 import orjson
 
-from portside.artifact.examination import (
+from portside.artifact.proof.examination import (
     ANSWERS,
     FIGURES,
     INPUTS,
@@ -61,7 +61,7 @@ class TorchModel:
     """torch uses all cores for one call."""
 
     def __init__(self, original: Original, input_names: Sequence[str]) -> None:
-        from portside.artifact.torch_model import load_model  # noqa: PLC0415 - imports torch
+        from portside.artifact.graph.torch_model import load_model  # noqa: PLC0415 - imports torch
 
         self.input_names = input_names
         weights = [Path(path) for path in original.weights]

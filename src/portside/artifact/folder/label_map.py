@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from portside.artifact.safetensors_file import Tensor
+    from portside.artifact.folder.safetensors_file import Tensor
 
 _DEFAULT_LABELS: Final = ("LABEL_0", "LABEL_1")
 """Where `config.json` names none: transformers leaves its default out of the file."""

@@ -10,14 +10,14 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final
 
 from portside import contract
-from portside.artifact.onnx_file import read_external_data
-from portside.artifact.torch_file import TorchFile, read_kind
+from portside.artifact.folder.onnx_file import read_external_data
+from portside.artifact.folder.torch_file import TorchFile, read_kind
 from portside.errors import BuildError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from portside.artifact.content import File
+    from portside.artifact.folder.content import File
 
 
 class Kind(StrEnum):

@@ -7,7 +7,6 @@ greater ones did: see `judge`.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -16,9 +15,10 @@ from typing import Final
 
 from portside.archive import digest
 from portside.artifact.apart import run_apart
-from portside.artifact.export import GRAPH, is_installed
-from portside.artifact.recipe import Recipe
-from portside.artifact.section import Section
+from portside.artifact.cache import cached
+from portside.artifact.graph.export import GRAPH, is_installed
+from portside.artifact.graph.recipe import Recipe
+from portside.artifact.graph.section import Section
 from portside.errors import BuildError, MissingToolError
 
 VERSION: Final = "2"
@@ -30,7 +30,7 @@ INPUTS: Final = "inputs.json"
 _REQUIRED: Final = ("onnx", "onnxruntime", "sympy")
 """`sympy` is what the fusions of onnxruntime import, and not among its own requirements."""
 
-_PROCESS: Final = "portside.artifact.optimize_process"
+_PROCESS: Final = "portside.artifact.graph.optimize_process"
 
 
 class Quantizer:
@@ -63,19 +63,16 @@ class Quantizer:
         """
         text = json.dumps(asdict(recipe), sort_keys=True)
         seen = [digest(self._inputs)] if recipe.static else []
-        folder = self._cache / f"int8-{self._digest(text, *seen)}"
+        folder = cached(self._cache, "int8", [*self._key, text, *seen])
         self._run("quantize", text, folder)
         return tuple(sorted(folder.iterdir()))
 
     def rank(self) -> tuple[Section, ...]:
         """The graph's sections, the one whose quantization does the most harm first."""
-        folder = self._cache / f"ranking-{self._digest(digest(self._inputs))}"
+        folder = cached(self._cache, "ranking", [*self._key, digest(self._inputs)])
         self._run("rank", "", folder)
         ranked = json.loads((folder / RANKING).read_text(encoding="utf-8"))
         return tuple(Section(number=each["number"], nodes=tuple(each["nodes"])) for each in ranked)
-
-    def _digest(self, *more: str) -> str:
-        return hashlib.sha256("\n".join([*self._key, *more]).encode()).hexdigest()[:10]
 
     def _run(self, what: str, recipe: str, folder: Path) -> None:
         if folder.is_dir():

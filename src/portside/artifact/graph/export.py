@@ -6,7 +6,6 @@ so packaging an unchanged checkpoint again takes no torch and no time.
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import json
 from dataclasses import dataclass
@@ -14,16 +13,18 @@ from typing import TYPE_CHECKING, Final
 
 from portside.archive import digest
 from portside.artifact.apart import run_apart
-from portside.artifact.checkpoint import CONFIG
-from portside.artifact.tokenizer import TOKENIZER, needs_sentencepiece, tokenizer_files
+from portside.artifact.cache import cached
+from portside.artifact.folder.checkpoint import CONFIG
+from portside.artifact.folder.tokenizer import TOKENIZER, needs_sentencepiece, tokenizer_files
 from portside.errors import BuildError, MissingToolError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from portside.artifact.checkpoint import Checkpoint, Task
-    from portside.artifact.weights import Model
+    from portside.artifact.folder.architecture import Task
+    from portside.artifact.folder.checkpoint import Checkpoint
+    from portside.artifact.folder.weights import Model
 
 GRAPH: Final = "model.onnx"
 REPORT: Final = "export.json"
@@ -80,8 +81,7 @@ def export_folder(checkpoint: Checkpoint, cache: Path) -> Path:
     settings = [file.source for file in tokenizer_files(checkpoint.files)]
     read = (*(file.source for file in model.files), checkpoint.folder / CONFIG, *settings)
     parts = [RECIPE, task, *map(digest, read)]
-    key = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:10]
-    return cache / f"export-{key}"
+    return cached(cache, "export", parts)
 
 
 def _exported(checkpoint: Checkpoint) -> tuple[Model, Task]:
@@ -115,7 +115,7 @@ def _run(checkpoint: Checkpoint, folder: Path, progress: Callable[[str], None]) 
     model, task = _exported(checkpoint)
     arguments = [str(checkpoint.folder), task, *(str(file.source) for file in model.weights)]
     run_apart(
-        "portside.artifact.export_process",
+        "portside.artifact.graph.export_process",
         arguments,
         folder,
         failure=failure,

@@ -5,16 +5,16 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Final
 
-from portside.artifact.architecture import Task
-from portside.artifact.markup import visible
-from portside.artifact.proof import Verdict
-from portside.artifact.report import percentile
+from portside.artifact.folder.architecture import Task
+from portside.artifact.proof.proof import Verdict
+from portside.artifact.report.markup import visible
+from portside.artifact.report.report import percentile
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from portside.artifact.proof import Proof
-    from portside.artifact.report import Report
+    from portside.artifact.proof.proof import Proof
+    from portside.artifact.report.report import Report
 
 NOTHING: Final = "—"
 """Where there is no figure."""

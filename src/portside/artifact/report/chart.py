@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
-from portside.artifact.markup import Markup, tag
+from portside.artifact.report.markup import Markup, tag
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, Final
 
-from portside.artifact.json_file import read_object
+from portside.artifact.folder.json_file import read_object
 from portside.errors import BuildError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from portside.artifact.content import Content, File
+    from portside.artifact.folder.content import Content, File
 
 TOKENIZER: Final = "tokenizer.json"
 

@@ -1,8 +1,8 @@
 """The report card of an artifact: what `portside package` tells about what it made.
 
     Proof ────────┐                   ┌─▶ to_json            report.json, for programs
-    Artifact ─────┼▶ make_report ─▶ Report ─▶ to_html        report.html (see `report_page`)
-    this machine ─┘                   └─▶ sentence, rows     the terminal (see `report_text`)
+    Artifact ─────┼▶ make_report ─▶ Report ─▶ to_html        report.html (see `page`)
+    this machine ─┘                   └─▶ sentence, rows     the terminal (see `text`)
 
 docs/reference/report.md explains each figure and the keys of the JSON.
 """
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from portside.artifact.bundle import Artifact
-    from portside.artifact.proof import Candidate, Figures, Proof
+    from portside.artifact.proof.proof import Candidate, Figures, Proof
 
 SCHEMA_VERSION: Final = 1
 """Of `report.json`; grows when a key changes its meaning or goes, not when one comes."""

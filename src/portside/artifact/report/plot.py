@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, assert_never
 
-from portside.artifact import report_text as words
-from portside.artifact.architecture import Task
-from portside.artifact.chart import Mark, Spread, Tone, bars, dots, ridges
-from portside.artifact.markup import Markup, tag
-from portside.artifact.proof import Verdict
-from portside.artifact.report import percentile
+from portside.artifact.folder.architecture import Task
+from portside.artifact.proof.proof import Verdict
+from portside.artifact.report import text as words
+from portside.artifact.report.chart import Mark, Spread, Tone, bars, dots, ridges
+from portside.artifact.report.markup import Markup, tag
+from portside.artifact.report.report import percentile
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from portside.artifact.proof import Candidate, Figures, Proof
+    from portside.artifact.proof.proof import Candidate, Figures, Proof
 
 
 def plots(proof: Proof) -> Markup:

@@ -18,7 +18,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Final
 
-from portside.artifact.checkpoint import Task
+from portside.artifact.folder.architecture import Task
 from portside.errors import ConfigError
 
 BUNDLED: Final = "bundled texts"

@@ -16,20 +16,20 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from portside.artifact import report_text as words
-from portside.artifact.chart import Tone
-from portside.artifact.markup import NO_BREAK, Markup, join, tag
-from portside.artifact.proof import Verdict
-from portside.artifact.report import DOWNLOAD_MB_PER_S, UNPACK_MB_PER_S, Report, percentile
-from portside.artifact.report_plot import forms, plots, tone
+from portside.artifact.proof.proof import Verdict
+from portside.artifact.report import text as words
+from portside.artifact.report.chart import Tone
+from portside.artifact.report.markup import NO_BREAK, Markup, join, tag
+from portside.artifact.report.plot import forms, plots, tone
+from portside.artifact.report.report import DOWNLOAD_MB_PER_S, UNPACK_MB_PER_S, Report, percentile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from portside.artifact.proof import Candidate, Figures, Proof
+    from portside.artifact.proof.proof import Candidate, Figures, Proof
 
 _POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'"
-_STYLE: Final = Path(__file__).with_name("report_page.css")
+_STYLE: Final = Path(__file__).with_name("page.css")
 
 _LEGEND: Final = {
     Tone.ORIGINAL: "original",

@@ -15,16 +15,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, Protocol
 
-from portside.artifact.gate import faults
-from portside.artifact.likeness import Answers, compare
-from portside.artifact.proof import Candidate, Figures, Gate, Proof, SampleSet, Verdict
-from portside.artifact.recipe import PLAIN, Recipe, last, mixed
+from portside.artifact.graph.recipe import PLAIN, Recipe, last, mixed
+from portside.artifact.proof.gate import faults
+from portside.artifact.proof.likeness import Answers, compare
+from portside.artifact.proof.proof import Candidate, Figures, Gate, Proof, SampleSet, Verdict
 from portside.errors import BuildError
 
 if TYPE_CHECKING:
-    from portside.artifact.checkpoint import Task
-    from portside.artifact.sample import Samples
-    from portside.artifact.section import Section
+    from portside.artifact.folder.architecture import Task
+    from portside.artifact.graph.section import Section
+    from portside.artifact.proof.sample import Samples
 
 Precision = Literal["auto", "fp32", "int8"]
 """What may be chosen; `auto` leaves it open."""

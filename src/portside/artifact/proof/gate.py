@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from portside.artifact.proof import Gate, Likeness
+from portside.artifact.proof.proof import Gate, Likeness
 
 _ROUNDING: Final = 1e-9
 """50.0 - 49.8 is a little over 0.2."""

@@ -1,6 +1,6 @@
 """Export a checkpoint to ONNX and compare the two.
 
-    python -m portside.artifact.export_process CHECKPOINT TASK WEIGHTS… OUTPUT
+    python -m portside.artifact.graph.export_process CHECKPOINT TASK WEIGHTS… OUTPUT
 
     load ──torch_model──▶ trace ──torch.onnx──▶ model.onnx (+ .data) ──compare──▶ export.json
 
@@ -39,9 +39,9 @@ import transformers
 from onnx_ir.passes.common import ClearMetadataAndDocStringPass
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
-from portside.artifact.export import GRAPH, REPORT
-from portside.artifact.tokenizer import TOKENIZER
-from portside.artifact.torch_model import load_model
+from portside.artifact.folder.tokenizer import TOKENIZER
+from portside.artifact.graph.export import GRAPH, REPORT
+from portside.artifact.graph.torch_model import load_model
 from portside.errors import BuildError
 
 OUTPUTS_BY_TASK: Final = {

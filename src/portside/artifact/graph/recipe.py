@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from portside.artifact.section import Section
+from portside.artifact.graph.section import Section
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

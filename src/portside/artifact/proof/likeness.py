@@ -6,15 +6,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, assert_never
 
-from portside.artifact.checkpoint import Task
-from portside.artifact.proof import Likeness
-from portside.artifact.span import f1
+from portside.artifact.folder.architecture import Task
+from portside.artifact.proof.proof import Likeness
+from portside.artifact.proof.span import f1
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from portside.artifact.sample import Sample
+    from portside.artifact.proof.sample import Sample
 
 Answer = dict[str, Any]
 Entities = set[tuple[str, int, int]]

@@ -1,0 +1,1 @@
+"""From weights to a graph that onnxruntime runs: `export` makes it, `optimize` makes it int8."""

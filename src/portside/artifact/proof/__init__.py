@@ -1,0 +1,1 @@
+"""Whether smaller forms answer as the original does: `judge` decides, `proof` has the values."""

@@ -1,0 +1,38 @@
+"""What is kept, and for how long."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from portside.artifact.cache import KEPT_S, cached, prune
+
+
+def test_each_dependency_has_a_say(tmp_path: Path):
+    folders = [
+        cached(tmp_path, "export", ["a", "b"]),
+        cached(tmp_path, "export", ["a", "c"]),
+        cached(tmp_path, "int8", ["a", "b"]),
+    ]
+
+    assert len(set(folders)) == len(folders)
+    assert cached(tmp_path, "export", ["a", "b"]) == folders[0]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_was_used_lately_stays_and_the_rest_goes(tmp_path: Path):
+    old, used = (cached(tmp_path, "export", [name]) for name in ("old", "used"))
+    for path in (old, used):
+        path.mkdir()
+        (path / "model.onnx").write_text("graph")
+        os.utime(path, (1000, 1000))
+    log = tmp_path / "answers-0123456789.log"
+    other = tmp_path / "model.tar.gz"
+    for path in (log, other):
+        path.write_text("")
+        os.utime(path, (1000, 1000))
+    cached(tmp_path, "export", ["used"])
+
+    prune(tmp_path, now=used.stat().st_mtime + KEPT_S - 1)
+
+    assert sorted(tmp_path.iterdir()) == sorted([used, other])
