@@ -44,7 +44,7 @@ lock: $(VENV)/.dev  ## resolve constraints.txt anew
 	mv constraints.new constraints.txt
 
 clean:  ## remove everything that the targets made
-	rm -rf $(VENV) .portside build dist examples/*/model examples/*/.portside
+	rm -rf $(VENV) .portside build dist examples/*/model examples/*/.portside examples/ner/ner-minilm
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Portside needs Python 3.11 or later; run: make $(MAKECMDGOALS) PYTHON=python3.11")'
