@@ -14,6 +14,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from portside.artifact.graph.optimize import Quantizer
 from portside.artifact.graph.recipe import Recipe
+from portside.artifact.graph.row_range import scale_rows
+from portside.artifact.graph.section import Section
 from portside.errors import BuildError
 
 if TYPE_CHECKING:
@@ -24,7 +26,14 @@ VOCABULARY, WIDTH = 50, 64
 
 @pytest.fixture
 def exported(tmp_path: Path) -> tuple[Path, ...]:
-    """`ids ─Gather─▶ rows ─MatMul, Add─▶ Gelu, spelled out as exporters do ─▶ logits`."""
+    return make_graph(tmp_path / "export")
+
+
+def make_graph(folder: Path, *, loud: float = 1.0) -> tuple[Path, ...]:
+    """`ids ─Gather─▶ rows ─MatMul, Add─▶ Gelu, spelled out as exporters do ─▶ logits`.
+
+    The numbers of the first token are so many times as large.
+    """
     random = np.random.default_rng(3)
     weights = {
         "embedding": random.normal(size=(VOCABULARY, WIDTH)),
@@ -34,9 +43,10 @@ def exported(tmp_path: Path) -> tuple[Path, ...]:
         "one": np.array(1.0),
         "half": np.array(0.5),
     }
+    weights["embedding"][0] *= loud
     nodes = [
-        helper.make_node("Gather", ["embedding", "input_ids"], ["rows"]),
-        helper.make_node("MatMul", ["rows", "weight"], ["product"]),
+        helper.make_node("Gather", ["embedding", "input_ids"], ["rows"], name="words"),
+        helper.make_node("MatMul", ["rows", "weight"], ["product"], name="product"),
         helper.make_node("Add", ["product", "bias"], ["x"]),
         helper.make_node("Div", ["x", "root"], ["scaled"]),
         helper.make_node("Erf", ["scaled"], ["erf"]),
@@ -52,7 +62,6 @@ def exported(tmp_path: Path) -> tuple[Path, ...]:
         [numpy_helper.from_array(v.astype(np.float32), k) for k, v in weights.items()],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
-    folder = tmp_path / "export"
     folder.mkdir()
     onnx.save_model(
         model, folder / "model.onnx", save_as_external_data=True, location="model.onnx.data"
@@ -104,7 +113,11 @@ def test_each_recipe_makes_a_graph_of_its_own_that_answers_nearly_as_before(
     exported: tuple[Path, ...], inputs: Path, tmp_path: Path
 ):
     quantizer = Quantizer(exported, inputs, tmp_path / "cache")
-    recipes = [Recipe(per_channel=True, reduce_range=True), Recipe(static=True)]
+    recipes = [
+        Recipe(per_channel=True, reduce_range=True),
+        Recipe(static=True),
+        Recipe(by_row=True, per_channel=True),
+    ]
 
     graphs = [quantizer.quantize(recipe)[0] for recipe in recipes]
 
@@ -112,6 +125,34 @@ def test_each_recipe_makes_a_graph_of_its_own_that_answers_nearly_as_before(
     for graph in graphs:
         assert 0 < harm(exported[0], graph) < 0.1
     assert len({graph.read_bytes() for graph in graphs}) == len(graphs)
+
+
+def test_by_row_a_token_with_large_numbers_does_not_spoil_the_others(inputs: Path, tmp_path: Path):
+    exported = make_graph(tmp_path / "loud", loud=100.0)
+    quantizer = Quantizer(exported, inputs, tmp_path / "cache")
+    ids = np.arange(VOCABULARY).reshape(2, -1)
+    expected = run(exported[0], ids)
+    embedding = Section(number=0, nodes=("words",))
+    mean = {}
+    for by_row in (False, True):
+        recipe = Recipe(by_row=by_row, per_channel=True, kept=(embedding,))
+        graph = quantizer.quantize(recipe)[0]
+        mean[by_row] = float(np.abs(run(graph, ids) - expected)[0, 1:].mean())
+
+    assert mean[True] < mean[False] / 5
+
+
+def test_rows_that_are_scaled_answer_as_before(tmp_path: Path):
+    exported = make_graph(tmp_path / "loud", loud=0.0)  # a row of zeros, as padding has it
+    model = onnx.load(exported[0])
+    names = {node.name for node in model.graph.node if node.op_type == "MatMul"}
+    scale_rows(model, names)
+    scaled = tmp_path / "scaled.onnx"
+    onnx.save(model, scaled)
+    ids = np.arange(VOCABULARY).reshape(2, -1)
+
+    assert operators(scaled)["ReduceMax"] == len(names) == 1
+    assert np.allclose(run(scaled, ids), run(exported[0], ids), atol=1e-5)
 
 
 def test_the_section_that_int8_harms_most_can_be_left_alone(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -25,20 +26,22 @@ transformers.PreTrainedTokenizerFast(
     tokenizer_object=tokenizer, unk_token="[UNK]", pad_token="[PAD]",
 ).save_pretrained(sys.argv[1])
 torch.manual_seed(1)
-labels = ["O", "B-PER", "B-LOC"]
+# A question's answer has two scores for each token: where it begins and where it ends.
+labels = ["O", "B-PER", "B-LOC"][: 2 if "Question" in sys.argv[2] else 3]
 config = transformers.DistilBertConfig(
     vocab_size=40, dim=32, n_layers=1, n_heads=4, hidden_dim=64,
     id2label=dict(enumerate(labels)), label2id={label: n for n, label in enumerate(labels)})
-model = transformers.DistilBertForTokenClassification(config)
+model = getattr(transformers, sys.argv[2])(config)
 with torch.no_grad():
     # A direction for each label, in the words and in the classifier.
-    rows = model.distilbert.embeddings.word_embeddings.weight
+    rows = model.base_model.embeddings.word_embeddings.weight
     rows[:, :3] = 0
     for word in range(len(words)):
         label = {"ada": 1, "bo": 1, "oslo": 2}.get(words[word], 0)
         rows[word, label] = 3
-    model.classifier.weight.zero_()
-    model.classifier.weight[:, :3] = torch.eye(3) * 3
+    if hasattr(model, "classifier"):
+        model.classifier.weight.zero_()
+        model.classifier.weight[:, :3] = torch.eye(3) * 3
 model.save_pretrained(sys.argv[1])
 """
 
@@ -55,11 +58,15 @@ agreement = 0.9
 """
 
 
+def make_checkpoint(folder: Path, architecture: str) -> None:
+    command = [sys.executable, "-W", "ignore", "-c", MAKE_CHECKPOINT, str(folder), architecture]
+    subprocess.run(command, check=True, capture_output=True)
+
+
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("project")
-    command = [sys.executable, "-W", "ignore", "-c", MAKE_CHECKPOINT, str(folder / "model")]
-    subprocess.run(command, check=True, capture_output=True)
+    make_checkpoint(folder / "model", "DistilBertForTokenClassification")
     (folder / "dev.conll").write_text(SAMPLES)
     (folder / "portside.toml").write_text(TOML)
     return folder
@@ -135,6 +142,44 @@ def test_again_it_asks_nothing_anew_and_makes_the_same_bytes(
     assert again["digest"] == before["digest"]
     assert again["report"]["candidates"] == before["report"]["candidates"]
     assert sorted(path.name for path in (project / ".portside").iterdir()) == kept
+
+
+def test_other_labels_are_another_proof(
+    project: Path, packaged: subprocess.CompletedProcess[str], tmp_path: Path
+):
+    other = tmp_path / "project"
+    shutil.copytree(project, other)
+    config = other / "model/config.json"
+    config.write_text(config.read_text().replace('"B-LOC"', '"B-ORG"'))
+
+    report = json.loads(package(other, "--json").stdout)["report"]
+
+    # `oslo` is no organization, so two are right of four that were found and four that are there.
+    before = json.loads(packaged.stdout)["report"]["candidates"][0]["f1_before_points"]
+    assert report["candidates"][0]["f1_before_points"] < before
+
+
+@pytest.mark.parametrize(
+    ("architecture", "samples"),
+    [
+        ("DistilBertForSequenceClassification", '{"text": "ada lives", "label": "B-PER"}\n"oslo"'),
+        ("DistilBertForQuestionAnswering", '{"question": "bo", "context": "ada lives in oslo"}'),
+        ("DistilBertModel", '"ada lives in oslo"'),
+    ],
+)
+def test_each_task_is_proven(tmp_path: Path, architecture: str, samples: str):
+    make_checkpoint(tmp_path / "model", architecture)
+    (tmp_path / "samples.jsonl").write_text(samples)
+    (tmp_path / "portside.toml").write_text(
+        '[model]\nprecision = "fp32"\nsamples = "samples.jsonl"'
+    )
+
+    done = package(tmp_path, "--json")
+
+    assert done.returncode == 0, done.stderr
+    [fp32] = forms(json.loads(done.stdout)["report"])
+    assert fp32["verdict"] == "chosen"
+    assert fp32["agreement"] == pytest.approx(1)
 
 
 def test_samples_that_the_model_cannot_answer_are_an_error_with_a_log(project: Path):

@@ -10,10 +10,13 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Final
 
 from portside.archive.partial import partial_beside
 from portside.errors import BuildError
+
+_OFFLINE: Final = ("env", "HF_HUB_OFFLINE=1")
+"""A checkpoint's settings can name code for transformers to fetch."""
 
 
 def run_apart(
@@ -34,12 +37,16 @@ def run_apart(
     folder.parent.mkdir(parents=True, exist_ok=True)
     with partial_beside(folder, Path.mkdir) as partial:
         with log.open("wb") as errors:
-            command = [sys.executable, "-m", module, *arguments, str(partial)]
+            command = [*_OFFLINE, sys.executable, "-m", module, *arguments, str(partial)]
             code = _run(command, errors, progress)
         if code != 0:
             raise failure(_reason(log, code), log)
-        partial.replace(folder)
-        log.unlink()
+        try:
+            partial.replace(folder)
+        except OSError:
+            if not folder.is_dir():  # else another run has made the same
+                raise
+        log.unlink(missing_ok=True)
 
 
 def _run(command: list[str], errors: BinaryIO, progress: Callable[[str], None]) -> int:

@@ -76,6 +76,7 @@ def package(
     model: Path | None,
     *,
     output: Path,
+    cache: Path | None = None,
     handler: Path | None = None,
     precision: Precision = "auto",
     samples: Path | None = None,
@@ -85,8 +86,9 @@ def package(
     exporter: Callable[[Checkpoint, Path, Callable[[str], None]], Export] = export,
     examiner: Examiner = Examination,
 ) -> Artifact:
-    """Make the artifact at `output`; exports and quantized graphs are kept beside it.
+    """Make the artifact at `output`; what is slow to make is kept in the folder `cache`.
 
+    The cache is a folder of Portside's own (see `cache`), the output's unless named.
     `model` is a checkpoint folder or a model file in one, None where the handler
     is all there is. `samples` is a file of texts to prove an exported graph on;
     without it bundled ones are taken. `allow_pickle` says that pickled weights are the
@@ -99,6 +101,7 @@ def package(
             "cannot package a project with neither a model nor a handler",
             hint="set `[model] path` or `[handler] file` in `portside.toml`",
         )
+    cache = cache or output.parent
     code = () if handler is None else handler_members(handler)
     members = [*code]
     left_out: tuple[LeftOut, ...] = ()
@@ -114,9 +117,9 @@ def package(
         if checkpoint.task is not None and checkpoint.needs_export:
             asked = read_samples(samples) if samples else bundled_samples(checkpoint.task)
             progress("exporting to ONNX")
-            exported = exporter(checkpoint, output.parent, progress)
+            exported = exporter(checkpoint, cache, progress)
             choice = judge(
-                examiner(checkpoint, exported, asked, cache=output.parent, progress=progress),
+                examiner(checkpoint, exported, asked, cache=cache, progress=progress),
                 name=checkpoint.summary,
                 task=checkpoint.task,
                 samples=asked,
@@ -134,7 +137,7 @@ def package(
             )
     output.parent.mkdir(parents=True, exist_ok=True)
     packed = pack(members, output, progress=_in_words(members, progress))
-    prune(output.parent, now=time.time())
+    prune(cache, now=time.time())
     return Artifact(
         path=packed.path,
         digest=packed.digest,

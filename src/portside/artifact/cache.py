@@ -10,17 +10,25 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
-KINDS: Final = ("answers", "export", "int8", "ranking")
-
 KEPT_S: Final = 3600
 """Long enough for whoever packages in turn with one setting and another, and for two at once."""
 
 _DIGITS: Final = 10
+
+SERVED: Final = ".served."
+"""Begins the names of folders that stand for a while only, unless their run is killed."""
+
+_OURS: Final = re.compile(
+    rf"(answers|export|int8|ranking)-[0-9a-f]{{{_DIGITS}}}(\.log)?"
+    rf"|\.(answers|export|int8|ranking)-[0-9a-f]{{{_DIGITS}}}\.[0-9a-f]+\.partial"
+    rf"|{re.escape(SERVED)}.*"
+)
 
 
 def cached(cache: Path, kind: str, depends_on: Iterable[str]) -> Path:
@@ -34,10 +42,9 @@ def cached(cache: Path, kind: str, depends_on: Iterable[str]) -> Path:
 
 def prune(cache: Path, *, now: float) -> None:
     """Remove what was not used lately, logs too; `now` is in seconds since the epoch."""
-    for kind in KINDS:
-        for path in cache.glob(f"{kind}-*"):
-            if now - path.stat().st_mtime < KEPT_S:
-                continue
+    for path in cache.iterdir() if cache.is_dir() else ():
+        # The folder may be the user's too: only what we have named goes.
+        if _OURS.fullmatch(path.name) and now - path.lstat().st_mtime >= KEPT_S:
             if path.is_dir():
                 shutil.rmtree(path, ignore_errors=True)
             else:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import signal
 import sys
 import tempfile
 import traceback
@@ -76,6 +77,8 @@ def portside() -> None:
 
 def main() -> None:
     """Run the command line and end the process with the right exit code."""
+    # As an exception, so that what was begun is ended on the way out.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     sys.exit(run(sys.argv[1:]))
 
 

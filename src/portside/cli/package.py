@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Final
 
 import click
 
 from portside import config, contract
 from portside.artifact.bundle import Artifact, package
 from portside.artifact.proof.proof import Gate
+from portside.artifact.report.markup import visible
 from portside.artifact.report.page import to_html
 from portside.artifact.report.report import Report, make_report, to_json
 from portside.artifact.report.text import reasons, rows, sentence
 from portside.cli import output
 from portside.errors import BuildError
+
+REPORT: Final = "report.json"
+PAGE: Final = "report.html"
 
 
 @click.command()
@@ -76,6 +81,7 @@ def make(
             project.model,
             handler=project.handler,
             output=path,
+            cache=project.work_dir,
             precision=project.precision,
             samples=samples or project.samples,
             allow_pickle=project.allow_pickle,
@@ -85,9 +91,11 @@ def make(
     output.note(f"  {output.size(made.size_bytes)}, sha256 {made.digest[:12]}…  {made.path}")
     if made.left_out:
         saved = sum(left.size_bytes for left in made.left_out)
-        names = ", ".join(sorted({left.path.name for left in made.left_out})[:5])
+        names = visible(", ".join(sorted({left.path.name for left in made.left_out})[:5]))
         files = "1 file" if len(made.left_out) == 1 else f"{len(made.left_out)} files"
         output.note(f"  left out {files}, {output.size(saved)}: {names}")
+    for name in (REPORT, PAGE):  # an earlier artifact's
+        made.path.with_name(name).unlink(missing_ok=True)
     if made.proof is not None:
         _show(make_report(made.proof, made))
     return made
@@ -96,8 +104,8 @@ def make(
 def _show(report: Report) -> None:
     """The report card, in files beside the artifact and in short on the terminal."""
     path = report.artifact.path
-    path.with_name("report.json").write_bytes(to_json(report))
-    page = path.with_name("report.html")
+    path.with_name(REPORT).write_bytes(to_json(report))
+    page = path.with_name(PAGE)
     page.write_bytes(to_html(report))
     output.note("")
     output.table(*rows(report), aside=True)

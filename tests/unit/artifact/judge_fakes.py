@@ -40,19 +40,21 @@ class FakeModel:
         *,
         graph: Sequence[Path] = (Path("fp32/model.onnx"),),
         int8_texts_per_s: float = 300,
+        wrong_in_fp32: int = 0,
     ) -> None:
         self.graph = graph
         self.tried: list[Recipe] = []
         self.rankings = 0
         self._wrong = wrong
         self._int8_texts_per_s = int8_texts_per_s
+        self._wrong_in_fp32 = wrong_in_fp32
 
     def ask_original(self) -> tuple[Answers, Figures]:
         return self._answers(0), figures(texts_per_s=50)
 
     def ask(self, graph: Sequence[Path]) -> tuple[Answers, Figures]:
         if tuple(graph) == tuple(self.graph):
-            return self._answers(0), figures(texts_per_s=100)
+            return self._answers(self._wrong_in_fp32), figures(texts_per_s=100)
         wrong = self._wrong(self.tried[-1])
         return self._answers(wrong), figures(texts_per_s=self._int8_texts_per_s, size_bytes=100)
 
@@ -69,4 +71,4 @@ class FakeModel:
 
     def _answers(self, wrong: int) -> Answers:
         labels: list[Any] = [{"label": "BAD" if n < wrong else "GOOD"} for n in range(TEXTS)]
-        return Answers(numbers=np.zeros(1, np.float32), answers=labels, token_labels=None)
+        return Answers(numbers=np.zeros(2 * TEXTS, np.float32), answers=labels, token_labels=None)

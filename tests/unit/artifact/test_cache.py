@@ -27,12 +27,14 @@ def test_what_was_used_lately_stays_and_the_rest_goes(tmp_path: Path):
         (path / "model.onnx").write_text("graph")
         os.utime(path, (1000, 1000))
     log = tmp_path / "answers-0123456789.log"
-    other = tmp_path / "model.tar.gz"
-    for path in (log, other):
+    half = tmp_path / ".int8-0123456789.abcd.partial"
+    # The folder may be the user's own.
+    others = [tmp_path / name for name in ("model.tar.gz", "export-2024", "answers-final.csv")]
+    for path in (log, half, *others):
         path.write_text("")
         os.utime(path, (1000, 1000))
     cached(tmp_path, "export", ["used"])
 
     prune(tmp_path, now=used.stat().st_mtime + KEPT_S - 1)
 
-    assert sorted(tmp_path.iterdir()) == sorted([used, other])
+    assert sorted(tmp_path.iterdir()) == sorted([used, *others])

@@ -51,10 +51,10 @@ def test_other_recipes_are_tried_before_sections_are_left_in_fp32():
 
     assert [recipe.name for recipe in model.tried] == [
         "int8",
-        "int8, per channel",
-        "int8, per channel, 7 bits",
-        "int8, per channel, with section 3 in fp32",
-        "int8, per channel, with section 3, the embeddings in fp32",
+        "int8, by row, per channel",
+        "int8, by row, per channel, 7 bits",
+        "int8, by row, per channel, with section 3 in fp32",
+        "int8, by row, per channel, with section 3, the embeddings in fp32",
     ]
     assert choice.proof.chosen.likeness.agreement == 0.996
     refused = [c for c in choice.proof.candidates if c.verdict is Verdict.REFUSED]
@@ -97,6 +97,12 @@ def test_fp32_that_was_asked_for_is_proven_and_nothing_else_is_tried():
 
     assert model.tried == []
     assert choice.proof.chosen.reason == "asked for"
+
+
+@pytest.mark.parametrize("precision", ["auto", "fp32"])
+def test_a_graph_that_answers_otherwise_is_not_taken_even_in_fp32(precision: str):
+    with pytest.raises(BuildError, match=r"answers otherwise than the checkpoint .*98\.00 %"):
+        run(FakeModel(wrong_in_fp32=20), precision=precision)
 
 
 def test_a_wider_gate_lets_more_pass():

@@ -53,17 +53,37 @@ def test_entities_agree_by_kind_and_place():
 
 
 def test_labels_of_texts_agree_or_do_not():
-    ours = [{"label": "GOOD", "score": 0.9}, {"label": "BAD", "score": 0.6}]
-    theirs = [{"label": "GOOD", "score": 0.7}, {"label": "GOOD", "score": 0.6}]
+    # A bare text is answered with a list, an object with an object.
+    ours = [[{"label": "GOOD", "score": 0.9}], {"label": "BAD", "score": 0.6}]
+    theirs = [[{"label": "GOOD", "score": 0.7}], {"label": "GOOD", "score": 0.6}]
     samples = [Sample(inputs="a", label="GOOD"), Sample(inputs="b", label="BAD")]
 
     likeness = compare(
-        Task.TEXT_CLASSIFICATION, samples, original=answers(ours), other=answers(theirs)
+        Task.TEXT_CLASSIFICATION,
+        samples,
+        original=answers(ours, numbers=[0.9, 0.1, 0.4, 0.6]),
+        other=answers(theirs, numbers=[0.7, 0.3, 0.6, 0.4]),
     )
 
     assert likeness.agreement == 0.5
     assert likeness.f1_before == 100
     assert likeness.f1_after == pytest.approx(100 * (2 / 3 + 0) / 2)
+
+
+@pytest.mark.parametrize(
+    ("scores", "agreement"), [([1.0, 2.0, 3.0], 1), ([1.0, 3.0, 2.0], 0.5), ([3.0, 2.0, 1.0], 0)]
+)
+def test_single_scores_agree_by_how_they_follow_each_other(scores: list[float], agreement: float):
+    same = [{"label": "LABEL_0", "score": 0.5}] * 3
+
+    likeness = compare(
+        Task.TEXT_CLASSIFICATION,
+        texts(3),
+        original=answers(same, numbers=[1.0, 2.0, 3.0]),
+        other=answers(same, numbers=scores),
+    )
+
+    assert likeness.agreement == pytest.approx(agreement)
 
 
 def test_answers_cut_from_a_text_agree_by_place():

@@ -46,6 +46,25 @@ def test_json_lines_are_what_stands_under_inputs(tmp_path: Path):
     assert not read.labeled
 
 
+def test_a_mark_at_the_begin_and_odd_line_ends_are_no_part_of_a_text(tmp_path: Path):
+    conll = tmp_path / "dev.conll"
+    conll.write_bytes("\ufeffAda\tB-PER\r\n\r\nBo\tB-PER\r\n".encode())
+    bodies = write(tmp_path, "bodies.jsonl", '"one\u2028line"\n')
+
+    labels = [sample.word_labels for sample in read_samples(conll).items]
+    assert labels == [("B-PER",), ("B-PER",)]
+    assert read_samples(conll).items[0].inputs == "Ada"
+    assert read_samples(bodies).items[0].inputs == "one\u2028line"
+
+
+def test_what_stands_beside_a_label_is_asked_too(tmp_path: Path):
+    line = '{"text": "It rains.", "text_pair": "It is wet.", "label": "ENTAILMENT"}\n'
+    [sample] = read_samples(write(tmp_path, "pairs.jsonl", line)).items
+
+    assert sample.inputs == {"text": "It rains.", "text_pair": "It is wet."}
+    assert sample.label == "ENTAILMENT"
+
+
 def test_labeled_texts(tmp_path: Path):
     read = read_samples(write(tmp_path, "reviews.jsonl", '{"text": "Fine.", "label": "GOOD"}\n'))
 

@@ -68,6 +68,8 @@ _GENERATIVE_HEADS: Final = (
     "ForSpeechSeq2Seq",
 )
 
+_ATTENTIONS: Final = (None, "eager", "sdpa")
+
 WRITE_CODE: Final = (
     "write an `inference.py` with `load_model` and `predict`: `portside init` begins one"
 )
@@ -133,6 +135,21 @@ def check_family(config: Mapping[str, Any], folder: Path) -> None:
             f"`{architecture}` and the `model_type` `{model_type}`, which is another family",
             hint=f'set `"model_type"` to `"{expected}"`, or mend `"architectures"`',
         )
+
+
+def check_settings(config: Mapping[str, Any], folder: Path) -> None:
+    """Raise `BuildError` at settings by which transformers would load code from elsewhere."""
+    attention = config.get("_attn_implementation", config.get("attn_implementation"))
+    if "quantization_config" in config:
+        key, why = "quantization_config", "the weights are quantized already"
+    elif attention not in _ATTENTIONS:
+        key, why = "attn_implementation", "it names code that is not transformers' own"
+    else:
+        return
+    raise BuildError(
+        f"cannot export `{folder}`: its `config.json` has `{key}`: {why}",
+        hint=f"remove `{key}`, and save the weights in 32 or 16 bits",
+    )
 
 
 def _family(architecture: str | None) -> str | None:

@@ -20,7 +20,13 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from portside import contract
-from portside.artifact.folder.architecture import Task, check_family, read_architecture, read_task
+from portside.artifact.folder.architecture import (
+    Task,
+    check_family,
+    check_settings,
+    read_architecture,
+    read_task,
+)
 from portside.artifact.folder.choice import (
     NO_MODEL_HINT,
     named_model,
@@ -176,6 +182,7 @@ def _described(
     needs_export = model.kind is not Kind.ONNX
     if needs_export:
         check_family(config, folder)
+        check_settings(config, folder)
     if tensors and task is not Task.FEATURE_EXTRACTION:
         check_classifier(labels, tensors, folder=folder, architecture=str(architecture))
     check_tokenizer(content, config, can_make=needs_export)

@@ -16,7 +16,7 @@ _HINT = "copy the file again from where the model was trained"
 def read_object(path: Path) -> dict[str, Any]:
     """The object in the JSON file `path`; raises `BuildError`."""
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = json.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise BuildError(f"cannot read `{path}`: {error.strerror}") from error
     # Deep nesting ends in a RecursionError.

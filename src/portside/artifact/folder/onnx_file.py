@@ -67,7 +67,7 @@ def read_external_data(path: Path) -> dict[str, int]:
         try:
             _check_graph(data)
             return _largest(_locations(data, (0, len(data)), "model"))
-        except (_BrokenMessageError, ValueError) as error:
+        except (_BrokenMessageError, ValueError, RecursionError) as error:
             raise BuildError(
                 f"cannot read `{path}`: it is truncated, or no ONNX graph", hint=_HINT
             ) from error

@@ -89,7 +89,7 @@ def read_shards(paths: Sequence[Path], index: Path | None) -> dict[str, Tensor]:
 
 def _weight_map(index: Path) -> dict[str, str]:
     match read_object(index):
-        case {"weight_map": dict(files)}:
+        case {"weight_map": dict(files)} if all(isinstance(f, str) for f in files.values()):
             return files
         case _:
             raise BuildError(

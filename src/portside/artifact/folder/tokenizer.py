@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import re
+import shlex
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, Final
 
@@ -27,6 +30,9 @@ VOCABULARIES: Final = (
     *_OF_SENTENCEPIECE,
 )
 """What transformers' slow tokenizers keep their tokens in."""
+
+_MODEL_NAME: Final = re.compile(r"[\w.-]+(/[\w.-]+)?")
+"""As the hub has them; anything else in a file of unknown origin is not put into a command."""
 
 _SETTINGS: Final = (
     "added_tokens.json",
@@ -69,7 +75,8 @@ def check_tokenizer(content: Content, config: Mapping[str, Any], *, can_make: bo
 
 def _no_tokenizer(folder: Path, config: Mapping[str, Any]) -> BuildError:
     trained_from = config.get("_name_or_path")
-    source = trained_from if isinstance(trained_from, str) and trained_from else "BASE_MODEL"
+    is_name = isinstance(trained_from, str) and _MODEL_NAME.fullmatch(trained_from)
+    source = str(trained_from) if is_name else "BASE_MODEL"
     return BuildError(
         f"cannot package `{folder}`: it has no `{TOKENIZER}`",
         hint="save the tokenizer of the model's training beside it: "
@@ -78,11 +85,11 @@ def _no_tokenizer(folder: Path, config: Mapping[str, Any]) -> BuildError:
 
 
 def _save_command(source: str, folder: Path) -> str:
-    code = (
-        "from transformers import AutoTokenizer; "
-        f'AutoTokenizer.from_pretrained("{source}").save_pretrained("{folder}")'
+    names = (json.dumps(text, ensure_ascii=False) for text in (source, str(folder)))
+    code = "from transformers import AutoTokenizer; " + (
+        "AutoTokenizer.from_pretrained({}).save_pretrained({})".format(*names)
     )
-    return f"python -c '{code}'"
+    return shlex.join(["python", "-c", code])
 
 
 def _check_size(path: Path, config: Mapping[str, Any]) -> None:

@@ -21,7 +21,7 @@ from portside.artifact.graph.recipe import Recipe
 from portside.artifact.graph.section import Section
 from portside.errors import BuildError, MissingToolError
 
-VERSION: Final = "2"
+VERSION: Final = "3"
 """Raise it when the same graph and recipe shall give another one: what is kept is not used then."""
 
 RANKING: Final = "ranking.json"

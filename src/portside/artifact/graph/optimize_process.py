@@ -44,6 +44,7 @@ from onnxruntime.transformers.optimizer import optimize_model
 
 from portside.artifact.graph.export import GRAPH
 from portside.artifact.graph.optimize import RANKING
+from portside.artifact.graph.row_range import scale_rows
 from portside.artifact.graph.section import Section, sections
 
 Feed = dict[str, npt.NDArray[np.int64]]
@@ -85,6 +86,8 @@ def quantize(graph: Path, feeds: Sequence[Feed], recipe: dict[str, Any], output:
         "use_external_data_format": True,
     }
     model = fuse(graph)
+    if recipe["by_row"]:
+        scale_rows(model, _products(model) - set(kept))
     if recipe["static"]:
         quantize_static(
             model,
@@ -99,14 +102,16 @@ def quantize(graph: Path, feeds: Sequence[Feed], recipe: dict[str, Any], output:
         _quantize_dynamic(model, output / GRAPH, **options)
 
 
-def rank(graph: Path, feeds: Sequence[Feed], *, say: Callable[[str], None]) -> list[Section]:
+def rank(
+    graph: Path, feeds: Sequence[Feed], output: Path, *, say: Callable[[str], None]
+) -> list[Section]:
     """The sections of a graph, the one that does the most harm when it is quantized first.
 
     Each is quantized alone, and the graph's outputs compared with those of fp32.
     """
     model = fuse(graph)
     feeds = feeds[:RANKED]
-    with tempfile.TemporaryDirectory(dir=graph.parent.parent) as folder:
+    with tempfile.TemporaryDirectory(dir=output) as folder:
         path = Path(folder) / GRAPH
         onnx.save(model, path, save_as_external_data=True, location=f"{GRAPH}.data")
         expected = _outputs(path, feeds)
@@ -117,7 +122,7 @@ def rank(graph: Path, feeds: Sequence[Feed], *, say: Callable[[str], None]) -> l
             say(f"trying section {number} of {len(parts)} in int8")
             trial = Path(folder) / f"{section.number}.onnx"
             _quantize_dynamic(
-                copy.deepcopy(model),
+                _by_row(model, section),
                 trial,
                 per_channel=True,
                 nodes_to_quantize=list(section.nodes),
@@ -162,11 +167,23 @@ def _quantize_dynamic(model: onnx.ModelProto, output: Path, **options: object) -
     )
 
 
+def _by_row(model: onnx.ModelProto, section: Section) -> onnx.ModelProto:
+    copied = copy.deepcopy(model)
+    scale_rows(copied, _products(copied) & set(section.nodes))
+    return copied
+
+
 def _nodes(model: onnx.ModelProto) -> Iterator[tuple[str, str, bool]]:
     weights = {tensor.name for tensor in model.graph.initializer}
     for node in model.graph.node:
         has_weights = any(name in weights for name in node.input)
         yield node.name, node.op_type, has_weights and node.op_type in QUANTIZED_OPERATORS
+
+
+def _products(model: onnx.ModelProto) -> set[str]:
+    """Names of the products with weights; others have two matrices that come as they come."""
+    weights = {tensor.name for tensor in model.graph.initializer}
+    return {n.name for n in model.graph.node if n.op_type == "MatMul" and n.input[1] in weights}
 
 
 def _outputs(graph: Path, feeds: Sequence[Feed]) -> list[npt.NDArray[np.float32]]:
@@ -202,8 +219,9 @@ def main() -> None:
 
     with redirect_stdout(sys.stderr):
         if what == "rank":
-            ranked = [asdict(section) for section in rank(Path(graph), feeds, say=say)]
-            (Path(output) / RANKING).write_text(json.dumps(ranked), encoding="utf-8")
+            ranked = rank(Path(graph), feeds, Path(output), say=say)
+            text = json.dumps([asdict(section) for section in ranked])
+            (Path(output) / RANKING).write_text(text, encoding="utf-8")
         else:
             quantize(Path(graph), feeds, json.loads(recipe), Path(output))
 

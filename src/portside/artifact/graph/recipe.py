@@ -15,6 +15,8 @@ class Recipe:
     by ranges found beforehand on the samples.
     """
 
+    by_row: bool = False
+    """A range for each token in place of one for all of them; see `row_range`."""
     per_channel: bool = False
     """A scale for each column of a matrix in place of one for all of it."""
     reduce_range: bool = False
@@ -29,6 +31,8 @@ class Recipe:
         words = ["int8"]
         if self.static:
             words.append("static")
+        if self.by_row:
+            words.append("by row")
         if self.per_channel:
             words.append("per channel")
         if self.reduce_range:
@@ -41,19 +45,19 @@ class Recipe:
 
 PLAIN = (
     Recipe(),
-    Recipe(per_channel=True),
-    Recipe(per_channel=True, reduce_range=True),
+    Recipe(by_row=True, per_channel=True),
+    Recipe(by_row=True, per_channel=True, reduce_range=True),
 )
 """What is tried first, the fastest before the others."""
 
-MOST_KEPT = 4
-"""Sections in fp32; with more, little of the gain is left."""
+KEPT = (1, 2, 4, 8)
+"""How many sections stay in fp32; with more, little of the gain is left."""
 
 
 def mixed(ranking: tuple[Section, ...]) -> tuple[Recipe, ...]:
     """What is tried next: the sections whose quantization does the most harm stay as they are."""
-    counts = [count for count in (1, 2, MOST_KEPT) if count < len(ranking)]
-    return tuple(Recipe(per_channel=True, kept=ranking[:count]) for count in counts)
+    counts = [count for count in KEPT if count < len(ranking)]
+    return tuple(Recipe(by_row=True, per_channel=True, kept=ranking[:count]) for count in counts)
 
 
 def last(ranking: tuple[Section, ...]) -> tuple[Recipe, ...]:

@@ -51,6 +51,10 @@ if TYPE_CHECKING:
 _TIMED: Final = 48
 """Samples that are asked one by one as well, for the latencies."""
 
+_MOST_PASSES: Final = 5
+_ENOUGH_S: Final = 4.0
+"""Of all passes over the samples, with which the machine's moods are evened out."""
+
 _EVERY_TOKEN: Final = {"aggregation_strategy": "none", "ignore_labels": []}
 
 
@@ -86,9 +90,7 @@ def answer(request: Request, output: Path) -> None:
     handler = TaskHandler(checkpoint, task, backend)  # predicts once, to be warm
     load_s = time.time() - request.started_at
     works = [open_body(task, {"inputs": inputs}) for inputs in request.inputs]
-    began = time.perf_counter()
-    outputs = _run(handler, works, runs=backend.runs)
-    seconds = time.perf_counter() - began
+    outputs, seconds = _timed(handler, works, runs=backend.runs)
     answers = [work.answer(each) for work, each in zip(works, outputs, strict=True)]
     labels = None
     if checkpoint.task is Task.TOKEN_CLASSIFICATION:
@@ -106,6 +108,18 @@ def answer(request: Request, output: Path) -> None:
     encodings = [encoding for work in works for encoding in work.inputs][:KEPT_INPUTS]
     feeds = [make_feed([each], request.input_names, pad_token_id=0) for each in encodings]
     _write(output / INPUTS, [{name: array[0] for name, array in feed.items()} for feed in feeds])
+
+
+def _timed(
+    handler: TaskHandler, works: Sequence[Work], *, runs: int
+) -> tuple[list[list[Output]], float]:
+    """The outputs, and the best time of several passes: other work on the machine only adds."""
+    times: list[float] = []
+    while len(times) < _MOST_PASSES and sum(times) < _ENOUGH_S:
+        began = time.perf_counter()
+        outputs = _run(handler, works, runs=runs)
+        times.append(time.perf_counter() - began)
+    return outputs, min(times)
 
 
 def _run(handler: TaskHandler, works: Sequence[Work], *, runs: int) -> list[list[Output]]:

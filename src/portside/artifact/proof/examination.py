@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from portside.archive import digest
 from portside.artifact.apart import run_apart
-from portside.artifact.cache import cached
+from portside.artifact.cache import SERVED, cached
 from portside.artifact.graph.export import REPORT
 from portside.artifact.graph.optimize import Quantizer
 from portside.artifact.proof.likeness import Answers
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from portside.artifact.graph.section import Section
     from portside.artifact.proof.sample import Samples
 
-VERSION: Final = "1"
+VERSION: Final = "2"
 """Raise it when answers are taken or measured in another way: earlier ones are then not used."""
 
 ANSWERS: Final = "answers.json"
@@ -89,6 +89,10 @@ class Examination:
         self._inputs = [sample.inputs for sample in samples.items]
         self._cache = cache
         self._quantizer: Quantizer | None = None
+        replaced = checkpoint.model.files if checkpoint.model else ()
+        settings = [file.source for file in checkpoint.files if file not in replaced]
+        settings += [exported.tokenizer] if exported.tokenizer else []
+        self._settings = [f"{path.name} {digest(path)}" for path in settings]
 
     def ask_original(self) -> tuple[Answers, Figures]:
         """What the checkpoint makes of the samples in torch, and what it costs."""
@@ -124,6 +128,9 @@ class Examination:
         """The folder with a form's answers, which are taken now unless they were before."""
         what = "original" if original else "graph"
         parts = [VERSION, what, json.dumps(self._inputs), *map(digest, sorted(graph))]
+        parts += self._settings
+        if original:  # an export is named by the digest of the weights
+            parts += [str(path.parent) for path in self.graph]
         folder = cached(self._cache, "answers", parts)
         if not folder.is_dir():
             with self._served(graph) as model_dir:
@@ -135,7 +142,7 @@ class Examination:
         """A folder as an instance would find it, of links."""
         self._cache.mkdir(parents=True, exist_ok=True)
         replaced = self._checkpoint.model.files if self._checkpoint.model else ()
-        with tempfile.TemporaryDirectory(dir=self._cache, prefix=".served.") as name:
+        with tempfile.TemporaryDirectory(dir=self._cache, prefix=SERVED) as name:
             folder = Path(name)
             for file in self._checkpoint.files:
                 if file not in replaced:

@@ -89,11 +89,14 @@ def judge(
 ) -> Choice:
     """Choose among fp32 and int8; `name` is the model's, for the proof.
 
-    Raises BuildError where int8 was asked for and no form of it passes the gate.
+    Raises BuildError where int8 was asked for and no form of it passes the gate, and where not even
+    the graph in fp32 does.
     """
     began = clock()
     court = _Court(model, task=task, samples=samples, gate=gate, progress=progress)
     fp32 = court.hear(FP32, FP32, model.graph)
+    if fp32.candidate.verdict is Verdict.REFUSED:
+        raise _no_fp32(name, fp32.candidate)
     trials = [fp32]
     if precision != FP32:
         least_speedup = LEAST_SPEEDUP if precision == "auto" else 0.0
@@ -209,6 +212,14 @@ def _reason(chosen: Candidate, fp32: Candidate, precision: Precision) -> str:
         share = fp32.figures.size_bytes / chosen.figures.size_bytes
         return f"passes the gate, {times:.1f} times as fast as fp32, 1/{share:.1f} of its size"
     return "asked for" if precision == FP32 else "no form of int8 passed the gate and was faster"
+
+
+def _no_fp32(name: str, fp32: Candidate) -> BuildError:
+    return BuildError(
+        f"cannot package `{name}`: the exported graph answers otherwise than the checkpoint "
+        f"({fp32.reason})",
+        hint="look at the samples, widen `[model.gate]`, or put an ONNX model into the folder",
+    )
 
 
 def _no_int8(name: str, trials: Sequence[_Trial]) -> BuildError:

@@ -41,7 +41,7 @@ def compare(
     """How far `other` is from `original`."""
     return Likeness(
         largest_difference=float(abs(original.numbers - other.numbers).max()),
-        agreement=_agreement(task, original.answers, other.answers),
+        agreement=_agreement(task, original, other),
         f1_before=score(task, samples, original),
         f1_after=score(task, samples, other),
     )
@@ -50,12 +50,16 @@ def compare(
 # --- Agreement ------------------------------------------------------------------
 
 
-def _agreement(task: Task, ours: Sequence[Any], theirs: Sequence[Any]) -> float:
+def _agreement(task: Task, original: Answers, other: Answers) -> float:
+    ours, theirs = original.answers, other.answers
     match task:
+        case Task.TEXT_CLASSIFICATION if original.numbers.size == len(ours):
+            # One output, as rerankers have: there is one label, and its score is the answer.
+            return _correlation(original.numbers, other.numbers)
         case Task.TOKEN_CLASSIFICATION:
             return _shared(list(map(_entities, ours)), list(map(_entities, theirs)))
         case Task.TEXT_CLASSIFICATION:
-            return _equal([each["label"] for each in ours], [each["label"] for each in theirs])
+            return _equal(list(map(_label, ours)), list(map(_label, theirs)))
         case Task.QUESTION_ANSWERING:
             return _equal(list(map(_place, ours)), list(map(_place, theirs)))
         case Task.FEATURE_EXTRACTION:
@@ -85,6 +89,23 @@ def _place(answer: Answer | list[Answer]) -> tuple[int, int]:
     return first["start"], first["end"]
 
 
+def _label(answer: Answer | list[Answer]) -> str:
+    """The best one; a bare text is answered with a list."""
+    first = answer[0] if isinstance(answer, list) else answer
+    return str(first["label"])
+
+
+def _correlation(ours: npt.NDArray[np.float32], theirs: npt.NDArray[np.float32]) -> float:
+    """How well scores follow each other, at least 0; equal ones do."""
+    import numpy as np  # noqa: PLC0415 - other tasks need none
+
+    if np.array_equal(ours, theirs):
+        return 1.0
+    if not (ours.std() and theirs.std()):
+        return 0.0
+    return max(0.0, float(np.corrcoef(ours, theirs)[0, 1]))
+
+
 def _mean_cosine(ours: Sequence[Any], theirs: Sequence[Any]) -> float:
     import numpy as np  # noqa: PLC0415 - other tasks need none
 
@@ -110,7 +131,7 @@ def score(task: Task, samples: Sequence[Sample], answers: Answers) -> float | No
             words = [list(_word_labels(sample, tokens)) for sample, tokens in found]
             return f1([sample.word_labels for sample in samples], words)
         case Task.TEXT_CLASSIFICATION if all(sample.label is not None for sample in samples):
-            labels = [each["label"] for each in answers.answers]
+            labels = [_label(each) for each in answers.answers]
             return _macro_f1([str(sample.label) for sample in samples], labels)
         case _:
             return None
@@ -132,7 +153,7 @@ def _word_labels(sample: Sample, tokens: Sequence[tuple[int, str]]) -> Iterator[
 def _macro_f1(expected: Sequence[str], found: Sequence[str]) -> float:
     pairs = list(zip(expected, found, strict=True))
     scores = []
-    for label in sorted(set(expected)):
+    for label in sorted({*expected, *found}):
         right = sum(a == b == label for a, b in pairs)
         named = sum(a == label for a, _ in pairs) + sum(b == label for _, b in pairs)
         scores.append(2 * right / named)

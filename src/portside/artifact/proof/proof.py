@@ -55,6 +55,7 @@ class Likeness:
 
     Of entities: twice those that both found, by kind and place, in all that either found. Of labels
     and of answers cut from a text: the share of samples with the same. Of vectors: the mean cosine.
+    Of single scores: their correlation.
     """
     f1_before: float | None = None
     """The original's F1 in points, where the samples have labels."""

@@ -74,10 +74,10 @@ def bundled_samples(task: Task) -> Samples:
 def read_samples(path: Path) -> Samples:
     """The samples of a file; raises ConfigError, naming the line, for one that cannot be read."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")  # Windows begins files with a mark
     except (OSError, UnicodeDecodeError) as error:
         raise _broken(f"cannot read `{path}`: {error}") from error
-    lines = text.splitlines()
+    lines = text.split("\n")  # a text may hold the other line ends that Python knows
     match path.suffix:
         case ".conll" | ".bio" | ".iob":
             items = list(_labeled_texts(path, lines))
@@ -124,8 +124,8 @@ def _from_json(path: Path, number: int, line: str) -> Sample:
     except json.JSONDecodeError as error:
         raise _broken(f"line {number} of `{path}` is not JSON: {error.msg}") from error
     match value:
-        case {"text": str(text), "label": str(label)}:
-            return Sample(inputs=text, label=label)
+        case {"text": str(text), "label": str(label), **others}:
+            return Sample(inputs={"text": text, **others} if others else text, label=label)
         case str() | dict():
             return Sample(inputs=value)
         case _:
