@@ -94,6 +94,8 @@ def make(
         names = visible(", ".join(sorted({left.path.name for left in made.left_out})[:5]))
         files = "1 file" if len(made.left_out) == 1 else f"{len(made.left_out)} files"
         output.note(f"  left out {files}, {output.size(saved)}: {names}")
+    if made.proof is None and (samples or project.samples):
+        output.note("  not asked the samples: only a model that Portside exports can be compared")
     for name in (REPORT, PAGE):  # an earlier artifact's
         made.path.with_name(name).unlink(missing_ok=True)
     if made.proof is not None:

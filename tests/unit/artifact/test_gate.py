@@ -36,6 +36,8 @@ def test_what_fails_at_the_default_gate(seen: Likeness, count: int):
 
 
 def test_a_fault_says_what_was_found_and_what_was_asked_for():
+    [nearly] = faults(Gate(), likeness(0.994999))
+    assert nearly == "answers agree to 99.49 %, below the 99.50 % asked for"
     [agreement, f1] = faults(Gate(), likeness(0.9, f1_before=50.0, f1_after=10.0))
 
     assert agreement == "answers agree to 90.00 %, below the 99.50 % asked for"

@@ -21,7 +21,7 @@ def test_a_text_a_line(tmp_path: Path):
     read = read_samples(write(tmp_path, "texts.txt", "One.\n\n  Zwei, größer.\n"))
 
     assert [sample.inputs for sample in read.items] == ["One.", "  Zwei, größer."]
-    assert (read.source, read.labeled) == ("texts.txt", False)
+    assert read.source == "texts.txt"
 
 
 def test_words_with_their_labels(tmp_path: Path):
@@ -32,7 +32,6 @@ def test_words_with_their_labels(tmp_path: Path):
         Sample(inputs="Ada slept", word_labels=("B-PER", "O")),
         Sample(inputs="In Oslo", word_labels=("O", "B-LOC")),
     )
-    assert read.labeled
 
 
 def test_json_lines_are_what_stands_under_inputs(tmp_path: Path):
@@ -43,7 +42,6 @@ def test_json_lines_are_what_stands_under_inputs(tmp_path: Path):
         "Text.",
         {"question": "Who?", "context": "Ada."},
     ]
-    assert not read.labeled
 
 
 def test_a_mark_at_the_begin_and_odd_line_ends_are_no_part_of_a_text(tmp_path: Path):
@@ -69,7 +67,6 @@ def test_labeled_texts(tmp_path: Path):
     read = read_samples(write(tmp_path, "reviews.jsonl", '{"text": "Fine.", "label": "GOOD"}\n'))
 
     assert read.items == (Sample(inputs="Fine.", label="GOOD"),)
-    assert read.labeled
 
 
 @pytest.mark.parametrize(
@@ -80,6 +77,7 @@ def test_labeled_texts(tmp_path: Path):
         ("b.conll", "Ada PER\n", "line 1 .* the label `PER`"),
         ("c.conll", "Ada B-\n", "line 1 .* the label `B-`"),
         ("d.jsonl", '"one"\n{"open"\n', "line 2 .* is not JSON"),
+        ("f.jsonl", '{"text": "Fine.", "label": 1}\n', "line 1 .* the label `1`"),
         ("e.jsonl", "17\n", "line 1 .* neither a text nor an object"),
     ],
 )
@@ -105,6 +103,5 @@ def test_bundled_samples_suit_each_task(task: Task):
     samples = bundled_samples(task)
 
     assert len(samples.items) >= 50
-    assert not samples.labeled
     kinds = {type(sample.inputs) for sample in samples.items}
     assert kinds == ({dict} if task is Task.QUESTION_ANSWERING else {str})

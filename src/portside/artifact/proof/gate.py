@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Final
 
@@ -34,4 +35,5 @@ def _faults(gate: Gate, likeness: Likeness) -> Iterator[str]:
 
 
 def _percent(share: float) -> str:
-    return f"{100 * share:.2f} %"
+    """Rounded down: what is below the bar must not read as if it were not."""
+    return f"{math.floor(1e4 * share) / 100 if math.isfinite(share) else share:.2f} %"

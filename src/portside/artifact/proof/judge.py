@@ -108,7 +108,11 @@ def judge(
     proof = Proof(
         model=name,
         task=task,
-        samples=SampleSet(source=samples.source, texts=len(samples.items), labeled=samples.labeled),
+        samples=SampleSet(
+            source=samples.source,
+            texts=len(samples.items),
+            labeled=fp32.candidate.likeness.f1_before is not None,
+        ),
         gate=gate,
         original=court.original,
         candidates=tuple(_settled(trial, chosen, fp32, precision) for trial in trials),

@@ -95,6 +95,7 @@ class SampleSet:
     """A file's name, or `bundled texts`."""
     texts: int
     labeled: bool
+    """Whether F1 could be counted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -50,11 +50,6 @@ class Samples:
     source: str
     items: tuple[Sample, ...]
 
-    @property
-    def labeled(self) -> bool:
-        """Whether the right answers are known, of all of them."""
-        return all(item.word_labels or item.label is not None for item in self.items)
-
 
 def bundled_samples(task: Task) -> Samples:
     """What is asked where the user has named no file."""
@@ -126,6 +121,11 @@ def _from_json(path: Path, number: int, line: str) -> Sample:
     match value:
         case {"text": str(text), "label": str(label), **others}:
             return Sample(inputs={"text": text, **others} if others else text, label=label)
+        case {"label": label}:
+            raise _broken(
+                f"line {number} of `{path}` has the label `{label}`, and no text with it or none "
+                "that `id2label` could name"
+            )
         case str() | dict():
             return Sample(inputs=value)
         case _:
