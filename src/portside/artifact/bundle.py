@@ -41,8 +41,8 @@ MEGABYTE: Final = 1_000_000
 
 DEFAULT_GATE: Final = Gate()
 
-PROJECT_FILES: Final = ("portside.toml", "request.json")
-"""What `portside init` writes: lies in the checkpoint's folder where that is the project's too."""
+PROJECT_FILES: Final = ("portside.toml", "request.json", "report.html", "report.json")
+"""What Portside writes: lies in the checkpoint's folder where that is the project's too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,7 +112,7 @@ def package(
             model, has_handler=handler is not None, allow_pickle=allow_pickle
         )
         progress(f"found {checkpoint.summary}")
-        files, left_out = _without_replaced(checkpoint, code)
+        files, left_out = _without_replaced(checkpoint, code, samples)
         members += [Member(name=str(file.path), source=file.source) for file in files]
         if checkpoint.task is not None and checkpoint.needs_export:
             asked = read_samples(samples) if samples else bundled_samples(checkpoint.task)
@@ -149,7 +149,7 @@ def package(
 
 
 def _without_replaced(
-    checkpoint: Checkpoint, code: tuple[Member, ...]
+    checkpoint: Checkpoint, code: tuple[Member, ...], samples: Path | None
 ) -> tuple[tuple[File, ...], tuple[LeftOut, ...]]:
     """The checkpoint's files but those that something else stands for in the artifact."""
     replaced: dict[File, str] = {}
@@ -158,6 +158,8 @@ def _without_replaced(
     for file in checkpoint.files:
         if code and file.path.parts[0] == contract.CODE_DIR_NAME:
             replaced[file] = "the handler takes its place"
+        elif samples is not None and file.source.resolve() == samples.resolve():
+            replaced[file] = "samples for the proof"
         elif str(file.path) in PROJECT_FILES:
             replaced[file] = "about the project, not the model"
     # The handler may lie in the checkpoint's folder, and goes in once.

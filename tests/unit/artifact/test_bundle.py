@@ -114,6 +114,15 @@ def test_the_graph_that_was_chosen_goes_in(
     assert made.proof.samples.source == "texts.txt"
 
 
+def test_samples_and_reports_beside_the_weights_stay_out(make_folder: MakeFolder, tmp_path: Path):
+    folder = make_folder({"model.onnx": "graph", "dev.txt": "private", "report.html": "old"})
+
+    made = package(folder, output=tmp_path / "model.tar.gz", samples=folder / "dev.txt")
+
+    assert made.members == ("config.json", "model.onnx", "tokenizer.json")
+    assert {left.path.name for left in made.left_out} == {"dev.txt", "report.html"}
+
+
 def test_what_was_not_exported_is_not_quantized(make_folder: MakeFolder, tmp_path: Path):
     with pytest.raises(BuildError, match="only a graph exported by Portside"):
         package(
