@@ -54,7 +54,7 @@ def test_other_recipes_are_tried_before_sections_are_left_in_fp32():
         "int8, by row, per channel",
         "int8, by row, per channel, 7 bits",
         "int8, by row, per channel, with section 3 in fp32",
-        "int8, by row, per channel, with section 3, the embeddings in fp32",
+        "int8, by row, per channel, with section 3 and the embeddings in fp32",
     ]
     assert choice.proof.chosen.likeness.agreement == 0.996
     refused = [c for c in choice.proof.candidates if c.verdict is Verdict.REFUSED]

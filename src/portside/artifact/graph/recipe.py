@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from portside.artifact.graph.section import Section
+
+_NAMED: Final = 2
+"""More sections than that are counted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,8 +41,10 @@ class Recipe:
             words.append("per channel")
         if self.reduce_range:
             words.append("7 bits")
-        if self.kept:
-            names = ", ".join(section.name for section in self.kept)
+        if len(self.kept) > _NAMED:
+            words.append(f"with {len(self.kept)} sections in fp32")
+        elif self.kept:
+            names = " and ".join(section.name for section in self.kept)
             words.append(f"with {names} in fp32")
         return ", ".join(words)
 
