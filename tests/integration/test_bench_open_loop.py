@@ -18,12 +18,7 @@ ROOT = Path(__file__).parents[2]
 SLOW_S = 0.05
 
 
-@pytest.fixture(autouse=True)
-def bench_is_importable(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.syspath_prepend(ROOT)
-    yield
-    for name in [name for name in sys.modules if name.partition(".")[0] == "bench"]:
-        del sys.modules[name]
+pytestmark = pytest.mark.usefixtures("bench_is_importable")
 
 
 class Server(ThreadingHTTPServer):

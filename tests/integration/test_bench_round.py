@@ -10,11 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from bench.server import Server
-
-ROOT = Path(__file__).parents[2]
 
 # Answers each text with one entity, 20 ms after it was asked, and is healthy after 0.3 s.
 SERVER = r"""
@@ -46,13 +42,7 @@ healthy_at = time.monotonic() + 0.3
 http.server.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
 """
 
-
-@pytest.fixture(autouse=True)
-def bench_is_importable(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.syspath_prepend(ROOT)
-    yield
-    for name in [name for name in sys.modules if name.partition(".")[0] == "bench"]:
-        del sys.modules[name]
+pytestmark = pytest.mark.usefixtures("bench_is_importable")
 
 
 def server(tmp_path: Path, how: str = "well") -> Server:

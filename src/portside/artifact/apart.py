@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -47,6 +48,19 @@ def run_apart(
             if not folder.is_dir():  # else another run has made the same
                 raise
         log.unlink(missing_ok=True)
+
+
+@contextmanager
+def steps() -> Iterator[Callable[[str], None]]:
+    """Inside such a process: what is said is its progress, what is printed goes to the log."""
+    stdout = sys.stdout
+
+    def say(step: str) -> None:
+        stdout.write(f"{step}\n")
+        stdout.flush()
+
+    with redirect_stdout(sys.stderr):
+        yield say
 
 
 def _run(command: list[str], errors: BinaryIO, progress: Callable[[str], None]) -> int:

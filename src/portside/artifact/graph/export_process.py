@@ -28,7 +28,6 @@ import json
 import sys
 import traceback
 from collections.abc import Callable, Sequence
-from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any, Final
 
@@ -39,6 +38,7 @@ import transformers
 from onnx_ir.passes.common import ClearMetadataAndDocStringPass
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
+from portside.artifact.apart import steps
 from portside.artifact.folder.tokenizer import TOKENIZER
 from portside.artifact.graph.export import GRAPH, REPORT
 from portside.artifact.graph.torch_model import load_model
@@ -208,14 +208,8 @@ def main() -> None:
     """Export as the command line says; a failure leaves a traceback, its reason and no report."""
     transformers.logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # has no types
     checkpoint, task, *weights, output = sys.argv[1:]
-    steps = sys.stdout
-
-    def say(step: str) -> None:
-        steps.write(f"{step}\n")
-        steps.flush()
-
     try:
-        with redirect_stdout(sys.stderr):
+        with steps() as say:
             report = export(
                 Path(checkpoint),
                 task,

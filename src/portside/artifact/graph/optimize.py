@@ -25,7 +25,6 @@ VERSION: Final = "3"
 """Raise it when the same graph and recipe shall give another one: what is kept is not used then."""
 
 RANKING: Final = "ranking.json"
-INPUTS: Final = "inputs.json"
 
 _REQUIRED: Final = ("onnx", "onnxruntime", "sympy")
 """`sympy` is what the fusions of onnxruntime import, and not among its own requirements."""

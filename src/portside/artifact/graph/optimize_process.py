@@ -23,7 +23,6 @@ import json
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import redirect_stdout
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
@@ -42,6 +41,7 @@ from onnxruntime.quantization import (
 from onnxruntime.transformers.fusion_options import FusionOptions
 from onnxruntime.transformers.optimizer import optimize_model
 
+from portside.artifact.apart import steps
 from portside.artifact.graph.export import GRAPH
 from portside.artifact.graph.optimize import RANKING
 from portside.artifact.graph.row_range import scale_rows
@@ -211,13 +211,7 @@ def main() -> None:
     """Do what the command line says; a failure leaves a traceback."""
     what, graph, inputs, recipe, output = sys.argv[1:]
     feeds = _read_feeds(Path(inputs))
-    steps = sys.stdout
-
-    def say(step: str) -> None:
-        steps.write(f"{step}\n")
-        steps.flush()
-
-    with redirect_stdout(sys.stderr):
+    with steps() as say:
         if what == "rank":
             ranked = rank(Path(graph), feeds, Path(output), say=say)
             text = json.dumps([asdict(section) for section in ranked])

@@ -106,6 +106,7 @@ def answer(request: Request, output: Path) -> None:
     }
     _write(output / FIGURES, figures)
     encodings = [encoding for work in works for encoding in work.inputs][:KEPT_INPUTS]
+    # Each alone, so nothing is padded, whatever the padding token may be.
     feeds = [make_feed([each], request.input_names, pad_token_id=0) for each in encodings]
     _write(output / INPUTS, [{name: array[0] for name, array in feed.items()} for feed in feeds])
 

@@ -130,7 +130,7 @@ class Examination:
         parts = [VERSION, what, json.dumps(self._inputs), *map(digest, sorted(graph))]
         parts += self._settings
         if original:  # an export is named by the digest of the weights
-            parts += [str(path.parent) for path in self.graph]
+            parts += [path.parent.name for path in self.graph]
         folder = cached(self._cache, "answers", parts)
         if not folder.is_dir():
             with self._served(graph) as model_dir:
