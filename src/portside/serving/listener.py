@@ -35,6 +35,18 @@ _TICKS_A_SWEEP: Final = 20
 _SO_ATTACH_FILTER: Final = 26
 """Linux's number; Python's `socket` does not name it."""
 
+_NO_SYN: Final = (
+    (0x30, 0, 0, 13),  # load the byte of TCP's flags
+    (0x45, 0, 1, 0x02),  # is SYN among them?
+    (0x06, 0, 0, 0),  # then keep nothing
+    (0x06, 0, 0, 0xFFFFFFFF),  # else keep all
+)
+"""A filter of packets, each instruction as code, jump if true, jump if false, operand."""
+
+_HANDSHAKE_S: Final = 0.02
+"""For callers who have asked for a connection to get it; within a data center it takes less than
+a millisecond."""
+
 _LAST_CALL_S: Final = 0.2
 """From SIGTERM to the closed door, for requests that were sent before the platform took the
 instance out of its list."""
@@ -138,7 +150,9 @@ class Listener:
             await self._stopping.wait()
             await asyncio.sleep(_LAST_CALL_S)
             self.is_draining = True
-            callers = self._accept_the_last(listening)
+            _take_no_more(listening)
+            await asyncio.sleep(_HANDSHAKE_S)
+            callers = _accept_the_last(listening)
             server.close()
             for caller in callers:
                 await loop.connect_accepted_socket(lambda: Connection(self), caller)
@@ -148,15 +162,6 @@ class Listener:
             starting.cancel()
             ticking.cancel()
         return is_drained
-
-    def _accept_the_last(self, listening: socket) -> list[socket]:
-        """Callers whom only the kernel has accepted yet: closing the socket would cut them off."""
-        _take_no_more(listening)
-        callers = []
-        with suppress(BlockingIOError):
-            while True:
-                callers.append(listening.accept()[0])
-        return callers
 
     async def _tick(self) -> None:
         ticks = 0
@@ -187,16 +192,26 @@ class Listener:
         return False
 
 
+def _accept_the_last(listening: socket) -> list[socket]:
+    """Callers whom only the kernel has accepted yet: closing the socket would cut them off."""
+    callers = []
+    with suppress(BlockingIOError):
+        while True:
+            callers.append(listening.accept()[0])
+    return callers
+
+
 def _take_no_more(listening: socket) -> None:
     """Let the kernel drop whoever connects from now on; their own kernel tries again, or gives up.
 
-    A socket filter of one instruction, "keep 0 bytes" (Linux, socket(7)); elsewhere a caller may
-    be cut off who connects in the microseconds until the socket is closed.
+    Only what asks for a connection (SYN) is dropped: who has asked already must be able to end the
+    handshake, or they would send into a connection that is never handed out. Linux, socket(7);
+    elsewhere a caller may be cut off who connects in the microseconds until the socket is closed.
     """
     if sys.platform != "linux":
         return
-    keep_nothing = ctypes.create_string_buffer(struct.pack("HBBI", 6, 0, 0, 0))
-    program = struct.pack("HxxxxxxP", 1, ctypes.addressof(keep_nothing))
+    instructions = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *i) for i in _NO_SYN))
+    program = struct.pack("HxxxxxxP", len(_NO_SYN), ctypes.addressof(instructions))
     with suppress(OSError):
         listening.setsockopt(SOL_SOCKET, _SO_ATTACH_FILTER, program)
 
