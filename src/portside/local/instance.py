@@ -41,7 +41,12 @@ class HealthCheck:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InstanceSpec:
-    """What an instance is started from; `environment` is the Model's own."""
+    """What an instance is started from; `environment` is the Model's own.
+
+    `memory_limit_bytes`: what it may have; it is ended when it takes more.
+    `is_confined`: as on serverless, with an unprivileged user, a tree that cannot be written to
+    but for the temp folder, and no `/dev/shm`.
+    """
 
     instance_id: str
     image: str
@@ -50,6 +55,8 @@ class InstanceSpec:
     region: str
     log_group: str
     log_stream: str
+    memory_limit_bytes: int | None = None
+    is_confined: bool = False
 
 
 class Process(Protocol):
