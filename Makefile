@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt
 
-.PHONY: help demo test unit check format bench soak clean lock
+.PHONY: help demo test unit check format bench soak chaos clean lock
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -13,8 +13,9 @@ help:  ## list the targets
 demo: $(VENV)/.local  ## from nothing to an answered prediction, on this machine
 	@$(BIN)/portside demo
 
-test: $(VENV)/.dev  ## all tests but long soaks and benchmarks
-	$(BIN)/python -m pytest
+test: $(VENV)/.dev  ## all tests but long soaks, chaos and benchmarks
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not alone"
+	$(BIN)/python -m pytest -m alone
 
 unit: $(VENV)/.dev  ## the tests that start no process and need no network
 	$(BIN)/python -m pytest tests/unit
@@ -35,6 +36,9 @@ bench: $(VENV)/.dev  ## measure serving beside its peers, the machine's limits, 
 
 soak: $(VENV)/.dev  ## five minutes of good, bad, slow and vanishing clients
 	$(BIN)/python -m tests.soak
+
+chaos: $(VENV)/.dev  ## ten minutes of a local SageMaker that is killed, starved and asked all the while
+	$(BIN)/python -m tests.chaos
 
 lock: $(VENV)/.dev  ## resolve constraints.txt anew
 	@$(BIN)/python -m pip install --quiet uv

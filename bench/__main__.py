@@ -10,6 +10,7 @@
     overload   half and twice the load that Portside can carry (overload)
     packing    the checkpoint to an archive, beside tar (packing)
     proving    the checkpoint to a proven artifact, from nothing (proving)
+    local      an endpoint of the local SageMaker, beside its instance itself (local)
     a page, its figures as JSON, a plot (report); ratios held against their bars (bar)
 
 About seventeen minutes, and some more the first time. Only ratios mean something
@@ -30,6 +31,7 @@ from typing import Final
 
 from bench.limit import measure_limit
 from bench.load import generator
+from bench.local import measure_local
 from bench.model import make_models
 from bench.no_op import measure_no_op
 from bench.overload import measure_overload
@@ -43,7 +45,7 @@ from bench.result import Result, describe_machine, describe_texts, now, versions
 from bench.sentence import COUNT, sentences
 from bench.task_speed import compare_answers, measure_tasks
 
-PARTS: Final = ("tasks", "limit", "no-op", "overload", "packing", "proving")
+PARTS: Final = ("tasks", "limit", "no-op", "overload", "packing", "proving", "local")
 DOCS: Final = ROOT / "docs" / "benchmarks"
 
 
@@ -60,6 +62,8 @@ class Effort:
     no_op_rounds: int
     no_op_s: float
     overload_s: float
+    local_rounds: int
+    local_s: float
 
 
 FULL: Final = Effort(
@@ -71,6 +75,8 @@ FULL: Final = Effort(
     no_op_rounds=5,
     no_op_s=1,
     overload_s=15,
+    local_rounds=5,
+    local_s=2,
 )
 QUICK: Final = Effort(
     compared=64,
@@ -81,6 +87,8 @@ QUICK: Final = Effort(
     no_op_rounds=2,
     no_op_s=1,
     overload_s=5,
+    local_rounds=2,
+    local_s=1,
 )
 
 
@@ -104,7 +112,7 @@ def _measure(parts: tuple[str, ...], effort: Effort, *, trained: Path | None) ->
     load_average = os.getloadavg()[0]
     texts = sentences()
     models = make_models()
-    agreements = tasks = limit = no_op = overload = packing = proving = None
+    agreements = tasks = limit = no_op = overload = packing = proving = local = None
     if "tasks" in parts:
         servers = task_servers(models)
         agreements = compare_answers(servers, texts[: effort.compared], logs=WORK)
@@ -125,6 +133,8 @@ def _measure(parts: tuple[str, ...], effort: Effort, *, trained: Path | None) ->
         packing = measure_packing(models)
     if "proving" in parts:
         proving = measure_proving(models.checkpoint, trained)
+    if "local" in parts:
+        local = measure_local(texts, rounds=effort.local_rounds, seconds=effort.local_s)
     return Result(
         command=_command(parts, effort),
         date=now(),
@@ -142,6 +152,7 @@ def _measure(parts: tuple[str, ...], effort: Effort, *, trained: Path | None) ->
         overload=overload,
         packing=packing,
         proving=proving,
+        local=local,
     )
 
 

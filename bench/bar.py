@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from bench.local import LEAST_REQUESTS_PER_S, MOST_OVERHEAD_MS
 from bench.no_op import CONNECTIONS
 from bench.packing import EXPECTED_MEMORY_BYTES
 from bench.peers import (
@@ -46,6 +47,7 @@ def make_bars(result: Result) -> list[Bar]:
         *_no_op_bars(result),
         *_packing_bars(result),
         *_proving_bars(result),
+        *_local_bars(result),
     ]
 
 
@@ -171,3 +173,19 @@ def _proving_bars(result: Result) -> Iterator[Bar]:
             figure=seen.trained.speedup,
             bound=2,
         )
+
+
+def _local_bars(result: Result) -> Iterator[Bar]:
+    if result.local is None:
+        return
+    yield Bar(
+        name="gateway's share of a warm invocation at p50, in 2 ms",
+        figure=result.local.overhead_ms / MOST_OVERHEAD_MS,
+        bound=1,
+        is_least=False,
+    )
+    yield Bar(
+        name="invocations/s of a handler that does nothing through the gateway, in 800",
+        figure=result.local.gateway_full.requests_per_s / LEAST_REQUESTS_PER_S,
+        bound=1,
+    )

@@ -19,7 +19,7 @@ from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Final
 
-from bench.server import HOST, Running, invoke
+from bench.server import HOST, INVOCATIONS, Route, Running, invoke
 
 SCRIPT: Final = Path(__file__).parent / "wrk.lua"
 PERCENTILES: Final = (50, 75, 90, 95, 99)
@@ -56,19 +56,29 @@ def generator() -> str:
 
 
 def run_load(
-    running: Running, bodies: Sequence[bytes], *, connections: int, duration_s: float
+    running: Running,
+    bodies: Sequence[bytes],
+    *,
+    connections: int,
+    duration_s: float,
+    route: Route = INVOCATIONS,
 ) -> Load:
     """The bodies in turn, over so many connections for so long; any failure ends the benchmark."""
     run = _run_wrk if shutil.which("wrk") else _run_threads
-    load = run(running, bodies, connections=connections, duration_s=duration_s)
+    load = run(running, bodies, connections=connections, duration_s=duration_s, route=route)
     # What the generator left in flight must not weigh on the next load.
     with running.connect() as connection:
-        invoke(connection, bodies[0])
+        invoke(connection, bodies[0], route=route)
     return load
 
 
 def _run_wrk(
-    running: Running, bodies: Sequence[bytes], *, connections: int, duration_s: float
+    running: Running,
+    bodies: Sequence[bytes],
+    *,
+    connections: int,
+    duration_s: float,
+    route: Route,
 ) -> Load:
     with NamedTemporaryFile(suffix=".jsonl") as file:
         file.write(b"\n".join(bodies) + b"\n")
@@ -76,7 +86,8 @@ def _run_wrk(
         # Whole seconds only.
         seconds = max(1, math.ceil(duration_s))
         options = ["-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", f"{SLOWEST_ANSWER_S}s"]
-        url = f"http://{HOST}:{running.port}/invocations"
+        options += [word for pair in route.headers.items() for word in ("-H", ": ".join(pair))]
+        url = f"http://{HOST}:{running.port}{route.path}"
         done = subprocess.run(
             ["wrk", *options, "-s", str(SCRIPT), url, "--", file.name],
             check=False,
@@ -89,7 +100,8 @@ def _run_wrk(
     seen = json.loads(done.stdout.strip().splitlines()[-1])
     if not seen["requests"] and not seen["failures"] and seconds < SLOWEST_ANSWER_S:
         # A slow server on a slow machine: give it the time that one answer takes.
-        return _run_wrk(running, bodies, connections=connections, duration_s=3 * seconds)
+        longer_s = 3 * seconds
+        return _run_wrk(running, bodies, connections=connections, duration_s=longer_s, route=route)
     if seen["failures"] or not seen["requests"]:
         raise SystemExit(
             f"bench: `{running.server.name}` answered {seen['requests']} requests,"
@@ -102,7 +114,12 @@ def _run_wrk(
 
 
 def _run_threads(
-    running: Running, bodies: Sequence[bytes], *, connections: int, duration_s: float
+    running: Running,
+    bodies: Sequence[bytes],
+    *,
+    connections: int,
+    duration_s: float,
+    route: Route,
 ) -> Load:
     started = time.perf_counter()
     until = started + duration_s
@@ -111,7 +128,7 @@ def _run_threads(
         turn = number * len(bodies) // connections
         with running.connect() as connection:
             while (begun := time.perf_counter()) < until:
-                invoke(connection, bodies[turn % len(bodies)])
+                invoke(connection, bodies[turn % len(bodies)], route=route)
                 yield time.perf_counter() - begun
                 turn += 1
 

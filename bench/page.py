@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from bench.bar import Bar, make_bars
 from bench.load import Load
+from bench.local_page import local_section
 from bench.overload import DEADLINE_FACTOR, OpenLoad
 from bench.packing import Made
 from bench.peers import BASELINE, PORTSIDE_INT8
@@ -29,6 +30,7 @@ def make_page(result: Result) -> str:
         _no_op(result),
         _packing(result),
         _proving(result),
+        local_section(result.local),
         _conditions(result),
     )
     return "\n\n".join(section for section in sections if section) + "\n"

@@ -16,6 +16,7 @@ import psutil
 
 from bench.agreement import Agreement
 from bench.limit import BackendLimit
+from bench.local import LocalSpeed
 from bench.no_op import NoOpSpeed
 from bench.overload import Overload
 from bench.packing import Packing
@@ -77,6 +78,7 @@ class Result:
     overload: Overload | None
     packing: Packing | None = None
     proving: Proving | None = None
+    local: LocalSpeed | None = None
 
 
 def describe_machine() -> Machine:

@@ -11,7 +11,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,6 +22,7 @@ START_TIMEOUT_S: Final = 120.0
 REQUEST_TIMEOUT_S: Final = 60.0
 POLL_S: Final = 0.005
 STOP_TIMEOUT_S: Final = 30.0
+JSON_TYPE: Final = "application/json"
 
 Answer = list[dict[str, Any]]
 """The entities in one text."""
@@ -36,6 +37,17 @@ class Server:
     environment: Mapping[str, str]
     folder: Path
     ping_path: str = "/ping"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """What is asked: an instance's own route, or another's with all the headers that it wants."""
+
+    path: str = "/invocations"
+    headers: Mapping[str, str] = field(default_factory=lambda: {"Content-Type": JSON_TYPE})
+
+
+INVOCATIONS: Final = Route()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,13 +101,15 @@ def predict(connection: http.client.HTTPConnection, strings: list[str]) -> list[
     return answers
 
 
-def invoke(connection: http.client.HTTPConnection, body: bytes) -> bytes:
+def invoke(
+    connection: http.client.HTTPConnection, body: bytes, *, route: Route = INVOCATIONS
+) -> bytes:
     """The answer to one request; anything but a 200 ends the benchmark."""
-    connection.request("POST", "/invocations", body, {"Content-Type": "application/json"})
+    connection.request("POST", route.path, body, dict(route.headers))
     response = connection.getresponse()
     answer = response.read()
     if response.status != http.client.OK:
-        raise SystemExit(f"bench: status {response.status} from /invocations: {answer[:500]!r}")
+        raise SystemExit(f"bench: status {response.status} from {route.path}: {answer[:500]!r}")
     return answer
 
 

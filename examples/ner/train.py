@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+import signal
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -54,6 +55,8 @@ PORTSIDE_AGGREGATION_STRATEGY = "first"
 
 def main() -> int:
     """The exit code: 2 where something that was given is wrong."""
+    # As Ctrl-C does, so that what was begun is removed.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         train(parse_arguments())
     except InputError as error:

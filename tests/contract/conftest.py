@@ -63,8 +63,11 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[_notes] = []
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     ours = [item for item in items if item.path.is_relative_to(_HERE)]
+    for item in ours:
+        item.add_marker("alone")
     if "slow" not in config.getoption("-m"):
         for item in ours:
             if item.get_closest_marker("slow"):

@@ -12,6 +12,7 @@ import os
 import select
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -50,13 +51,14 @@ class Page:
 
     def open(
         self,
-        path: Path,
+        place: Path | str,
         *,
         width: int,
         theme: Literal["light", "dark"] = "light",
         on_paper: bool = False,
+        scripts: bool = True,
     ) -> None:
-        """Load a file, as wide as given, and wait until it is there."""
+        """Load a file or an address, as wide as given, and wait until it is there."""
         self._call(
             "Emulation.setDeviceMetricsOverride",
             width=width,
@@ -69,17 +71,50 @@ class Page:
             media="print" if on_paper else "screen",
             features=[{"name": "prefers-color-scheme", "value": theme}],
         )
+        self._call("Emulation.setScriptExecutionDisabled", value=not scripts)
         self.complaints.clear()
         self.requests.clear()
         self._loaded = False
-        self._call("Page.navigate", url=path.absolute().as_uri())
-        while not self._loaded:
-            self._hear(self._read())
+        url = place if isinstance(place, str) else place.absolute().as_uri()
+        self._call("Page.navigate", url=url)
+        self.wait_for_load()
 
     def evaluate(self, expression: str) -> Any:
         """The value of an expression in the page."""
         done = self._call("Runtime.evaluate", expression=expression, returnByValue=True)
         return done["result"].get("value")
+
+    def wait_for(self, expression: str) -> None:
+        """Wait until an expression in the page is true; `TimeoutError` where it never is."""
+        until = time.monotonic() + TIMEOUT_S
+        while not self.evaluate(f"Boolean({expression})"):
+            if time.monotonic() > until:
+                raise TimeoutError(f"never true in the page: {expression}")
+            time.sleep(0.05)
+
+    def wait_for_load(self) -> None:
+        """Wait until the page that was asked for last is there."""
+        while not self._loaded:
+            self._hear(self._read())
+
+    def click(self, selector: str, *, leads_away: bool = False) -> None:
+        """Press the mouse on an element as a reader does; wait for the page it may lead to."""
+        self.evaluate(f"document.querySelector({selector!r}).scrollIntoView({{block: 'center'}})")
+        x, y = self.evaluate(
+            f"(box => [box.x + box.width / 2, box.y + box.height / 2])"
+            f"(document.querySelector({selector!r}).getBoundingClientRect())"
+        )
+        self._loaded = not leads_away
+        for kind in ("mousePressed", "mouseReleased"):
+            self._call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
+        self.wait_for_load()
+
+    def type_into(self, selector: str, text: str) -> None:
+        """Replace what stands in a field by a text, as typed."""
+        self.evaluate(
+            f"(field => {{field.focus(); field.select()}})(document.querySelector({selector!r}))"
+        )
+        self._call("Input.insertText", text=text)
 
     def screenshot(self, path: Path, *, height: int | None = None) -> None:
         """Photograph the whole page, or its upper part, as PNG."""

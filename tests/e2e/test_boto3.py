@@ -17,6 +17,19 @@ import json, os, sys
 import boto3
 
 archive = sys.argv[1]
+trust = {"Effect": "Allow", "Principal": {"Service": "sagemaker.amazonaws.com"},
+         "Action": "sts:AssumeRole"}
+allow = {"Effect": "Allow", "Action": ["s3:GetObject", "ecr:*"], "Resource": "*"}
+iam = boto3.client("iam")
+role = iam.create_role(
+    RoleName="runs",
+    AssumeRolePolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [trust]}),
+)["Role"]["Arn"]
+iam.put_role_policy(
+    RoleName="runs",
+    PolicyName="reads",
+    PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [allow]}),
+)
 boto3.client("s3").create_bucket(Bucket="mine")
 boto3.client("s3").upload_file(archive, "mine", "model.tar.gz")
 sagemaker = boto3.client("sagemaker")
@@ -26,7 +39,7 @@ sagemaker.create_model(
         "Image": os.environ["PORTSIDE_RUNTIME_IMAGE"],
         "ModelDataUrl": "s3://mine/model.tar.gz",
     },
-    ExecutionRoleArn="arn:aws:iam::000000000000:role/any",
+    ExecutionRoleArn=role,
 )
 sagemaker.create_endpoint_config(
     EndpointConfigName="ner",

@@ -35,7 +35,7 @@ def test_what_was_answered_survives_a_kill_at_any_moment(portside: Portside) -> 
     answered = Answered()
     numbers = itertools.count()
     for _ in range(ROUNDS):
-        portside("local", "start")
+        portside("local", "start", "--iam", "off")
         pid = portside("local", "status", "--json").json["pid"]
         clients = connect(portside)
         clients["s3"].create_bucket(Bucket="kept")

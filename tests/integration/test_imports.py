@@ -24,6 +24,13 @@ def test_help_needs_nothing_heavy() -> None:
     assert imported.isdisjoint(HEAVY)
 
 
+def test_to_start_the_local_aws_needs_no_aws() -> None:
+    imported = imported_by("-m", "portside", "local", "start", "--help")
+
+    assert "subprocess" in imported
+    assert imported.isdisjoint({*HEAVY, "aiohttp"})
+
+
 def test_planning_needs_no_aws() -> None:
     imported = imported_by("-c", "import portside.deploy.plan")
 

@@ -9,7 +9,6 @@ import io
 import json
 import os
 import re
-import signal
 import socket
 import subprocess
 import sys
@@ -19,11 +18,9 @@ import urllib.error
 import urllib.request
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import boto3
 import psutil
 import pytest
 from boto3.s3.transfer import TransferConfig
@@ -34,7 +31,9 @@ from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 
 from portside.contract import REALTIME_PAYLOAD_BYTES, SERVERLESS_PAYLOAD_BYTES
-from portside.local.data_folder import DataFolder, find_running, read_keys
+from portside.local.data_folder import find_running, read_keys
+from tests.integration.local_edge import Local, end, start
+from tests.integration.local_role import execution_role
 
 MIB = 1024 * 1024
 TRUST = json.dumps(
@@ -52,62 +51,9 @@ TRUST = json.dumps(
 POLICY = json.dumps(
     {
         "Version": "2012-10-17",
-        "Statement": [{"Effect": "Allow", "Action": "s3:GetObject", "Resource": "*"}],
+        "Statement": [{"Effect": "Allow", "Action": ["s3:GetObject", "ecr:*"], "Resource": "*"}],
     }
 )
-
-
-@dataclass
-class Local:
-    """A local SageMaker that runs as it would for a user."""
-
-    folder: DataFolder
-    process: subprocess.Popen[bytes]
-
-    @property
-    def url(self) -> str:
-        running = find_running(self.folder)
-        assert running is not None
-        return running.url
-
-    def client(self, service: str, **changed: Any) -> Any:
-        keys = read_keys(self.folder)
-        settings = {
-            "endpoint_url": self.url,
-            "region_name": "us-east-1",
-            "aws_access_key_id": keys.access_key_id,
-            "aws_secret_access_key": keys.secret_access_key,
-            "config": Config(retries={"total_max_attempts": 2}),
-        }
-        return boto3.client(service, **(settings | changed))  # type: ignore[call-overload]  # any
-
-    def stop(self) -> int:
-        self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(20)
-
-
-def start(path: Path, **variables: str) -> Local:
-    command = [sys.executable, "-m", "portside.local", "--data", str(path), "--port", "0"]
-    environment = {name: value for name, value in os.environ.items() if "AWS" not in name}
-    process = subprocess.Popen(
-        command, env=environment | variables, stderr=subprocess.PIPE, umask=0o022
-    )
-    local = Local(DataFolder(path), process)
-    until = time.monotonic() + 30
-    while find_running(local.folder) is None:
-        if process.poll() is not None or time.monotonic() > until:
-            process.kill()
-            _, said = process.communicate()
-            pytest.fail(f"it did not start: {said.decode()}")
-        time.sleep(0.02)
-    return local
-
-
-def end(local: Local) -> None:
-    if local.process.poll() is None:
-        local.stop()
-    if local.process.stderr is not None:
-        local.process.stderr.close()
 
 
 @pytest.fixture
@@ -446,7 +392,7 @@ def serve(local: Local, name: str, variant: dict[str, Any]) -> None:
     sagemaker = local.client("sagemaker")
     sagemaker.create_model(
         ModelName=name,
-        ExecutionRoleArn="arn:aws:iam::000000000000:role/runs",
+        ExecutionRoleArn=execution_role(local),
         PrimaryContainer={
             "Image": "000000000000.dkr.ecr.us-east-1.amazonaws.com/portside-runtime:1",
             "ModelDataUrl": "s3://models/model.tar.gz",

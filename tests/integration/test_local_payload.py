@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.integration.test_local_edge import MIB, Local, end, start
+from tests.integration.local_edge import Local, end, start
+from tests.integration.local_role import execution_role
+from tests.integration.test_local_edge import MIB
 
 IMAGE = "000000000000.dkr.ecr.us-east-1.amazonaws.com/portside-runtime:1"
 LENGTH = b"def load_model(model_dir): ...\n\ndef predict(data, model): return len(data)\n"
@@ -39,7 +41,7 @@ def deploy(local: Local) -> None:
     sagemaker.create_model(
         ModelName="length",
         PrimaryContainer=container,
-        ExecutionRoleArn="arn:aws:iam::000000000000:role/any",
+        ExecutionRoleArn=execution_role(local),
     )
     for name, capacity in CAPACITY.items():
         variant = {"VariantName": "AllTraffic", "ModelName": "length", **capacity}

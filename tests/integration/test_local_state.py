@@ -1,221 +1,26 @@
-"""Endpoints of the local SageMaker with real instances: processes, ports, signals, files.
-
-The object store is a folder here; requests go to the operations, past HTTP and
-signatures, which have tests of their own.
-"""
+"""Endpoints of the local SageMaker with real instances: processes, ports, signals, files."""
 
 from __future__ import annotations
 
 import asyncio
-import io
 import os
-import shutil
 import signal
 import sys
-import tarfile
-import textwrap
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import psutil
 import pytest
 
-from portside.local.artifact_cache import ObjectMissingError
-from portside.local.clock import SystemClock
-from portside.local.controller import Controller
-from portside.local.fleet import DEFAULT_HEALTH_CHECK
 from portside.local.instance import HealthCheck
-from portside.local.instance_client import InstanceClient
-from portside.local.log_store import LogStore
-from portside.local.process import ProcessLauncher
-from portside.local.protocol.call import Call
 from portside.local.protocol.fault import Fault
-from portside.local.services import operations
-from portside.local.store import Store
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
-
-    from portside.local.protocol.call import Value
-
-ACCOUNT, REGION = "000000000000", "us-east-1"
-IMAGE = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/portside-runtime:1"
-LOG_GROUP = "/aws/sagemaker/Endpoints/ner"
-
-GREETER = """
-def load_model(model_dir):
-    print("loading from", model_dir)
-    return {greeting!r}
-
-def predict(data, model):
-    if data == "pid":
-        import os
-        return os.getpid()
-    if data == "slow":
-        import time
-        time.sleep(1)
-    if data == "bad":
-        raise ValueError("bad data")
-    return model
-"""
-
-
-class FolderObjects:
-    """An object store in a folder."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-
-    async def exists(self, bucket: str, key: str) -> bool:
-        return (self._folder / bucket / key).is_file()
-
-    async def download(self, bucket: str, key: str, *, to: Path) -> None:
-        if not await self.exists(bucket, key):
-            raise ObjectMissingError(key)
-        await asyncio.to_thread(shutil.copyfile, self._folder / bucket / key, to)
-
-
-@dataclass
-class LocalSageMaker:
-    """One life of the local SageMaker over a data folder."""
-
-    folder: Path
-    table: dict[str, dict[str, Any]]
-    controller: Controller
-
-    async def call(self, operation: str, /, **params: Value) -> dict[str, Value]:
-        service = "sagemaker-runtime" if operation == "InvokeEndpoint" else "sagemaker"
-        service = "logs" if "Log" in operation else service
-        call = Call(
-            service=service,
-            operation=operation,
-            params=params,
-            account=ACCOUNT,
-            region=REGION,
-            request_id="request-1",
-        )
-        output: dict[str, Value] = await self.table[service][operation](call)
-        return output
-
-    def put(self, key: str, code: str) -> str:
-        """Store a `model.tar.gz` with this `code/inference.py`; its address."""
-        path = self.folder / "objects" / "bucket" / key
-        path.parent.mkdir(parents=True, exist_ok=True)
-        content = textwrap.dedent(code).encode()
-        with tarfile.open(path, "w:gz") as tar:
-            member = tarfile.TarInfo("code/inference.py")
-            member.size = len(content)
-            tar.addfile(member, io.BytesIO(content))
-        return f"s3://bucket/{key}"
-
-    async def create(self, url: str) -> None:
-        await self.configure(url, config="one")
-        await self.call("CreateEndpoint", EndpointName="ner", EndpointConfigName="one")
-
-    async def configure(self, url: str, *, config: str, instance_count: int = 1) -> None:
-        await self.call(
-            "CreateModel",
-            ModelName=config,
-            PrimaryContainer={"Image": IMAGE, "ModelDataUrl": url},
-        )
-        variant = {
-            "VariantName": "AllTraffic",
-            "ModelName": config,
-            "InstanceType": "ml.m5.large",
-            "InitialInstanceCount": instance_count,
-        }
-        await self.call(
-            "CreateEndpointConfig", EndpointConfigName=config, ProductionVariants=[variant]
-        )
-
-    async def status(self) -> str:
-        described = await self.call("DescribeEndpoint", EndpointName="ner")
-        return str(described["EndpointStatus"])
-
-    async def at_rest(self) -> dict[str, Value]:
-        """The endpoint once it is InService or Failed."""
-
-        async def is_at_rest() -> bool:
-            return await self.status() in {"InService", "Failed"}
-
-        await until(is_at_rest)
-        return await self.call("DescribeEndpoint", EndpointName="ner")
-
-    async def gone(self) -> None:
-        async def is_gone() -> bool:
-            try:
-                return await self.status() == "gone"
-            except Fault as fault:
-                return fault.code == "ValidationException"
-
-        await until(is_gone)
-
-    async def invoke(self, data: str) -> str:
-        output = await self.call(
-            "InvokeEndpoint",
-            EndpointName="ner",
-            ContentType="application/json",
-            Body=f'"{data}"'.encode(),
-        )
-        return bytes(output["Body"]).decode().strip().strip('"')
-
-    async def log_text(self) -> str:
-        found = await self.call("FilterLogEvents", logGroupName=LOG_GROUP)
-        return "\n".join(event["message"] for event in found["events"])
-
-
-@asynccontextmanager
-async def running(
-    folder: Path,
-    *,
-    command: tuple[str, ...] | None = None,
-    health_check: HealthCheck = DEFAULT_HEALTH_CHECK,
-) -> AsyncIterator[LocalSageMaker]:
-    clock, client = SystemClock(), InstanceClient()
-    store = Store.open(folder / "state.sqlite3")
-    logs = LogStore(folder / "logs")
-    objects = FolderObjects(folder / "objects")
-    chosen: dict[str, Any] = {} if command is None else {"command": command}
-    controller = Controller(
-        store=store,
-        launcher=ProcessLauncher(folder=folder / "instances", logs=logs, clock=clock, **chosen),
-        objects=objects,
-        pinger=client,
-        models_folder=folder / "models",
-        clock=clock,
-        health_check=health_check,
-    )
-    table = operations(
-        store=store, controller=controller, objects=objects, logs=logs, client=client, clock=clock
-    )
-    await controller.start()
-    try:
-        yield LocalSageMaker(folder=folder, table=table, controller=controller)
-    finally:
-        await controller.stop()
-        await client.close()
-        store.close()
-
-
-async def until(condition: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(30):
-        while True:
-            if await condition():
-                return
-            await asyncio.sleep(0.05)
-
-
-async def until_ended(process: psutil.Process) -> None:
-    async def has_ended() -> bool:
-        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
-
-    await until(has_ended)
-
-
-def children() -> list[psutil.Process]:
-    return [each for each in psutil.Process().children() if each.status() != psutil.STATUS_ZOMBIE]
+from tests.integration.local_life import (
+    GREETER,
+    LocalSageMaker,
+    children,
+    running,
+    until,
+    until_ended,
+)
 
 
 async def test_an_endpoint_lives_and_leaves_nothing_behind(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from portside.local.process import ChildProcess
+    from portside.local.child_process import ChildProcess
 
 GROUP, STREAM = "/aws/sagemaker/Endpoints/ner", "AllTraffic/i-1"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,29 @@ def test_what_lies_in_the_folder_is_found(tmp_path: Path) -> None:
     assert found.name == "My-model-v2"
     assert found.model == folder / "model"
     assert found.handler == folder / "inference.py"
+
+
+def test_folders_without_a_latin_letter_are_projects_of_their_own(tmp_path: Path) -> None:
+    folders = [tmp_path / name for name in ("模型", "модель", "_")]
+    for folder in folders:
+        folder.mkdir()
+
+    names = [project(folder).name for folder in folders]
+
+    assert len({*names}) == len(names)
+    assert all(re.fullmatch(r"model-[0-9a-f]{6}", name) for name in names)
+    assert project(folders[0]).name == names[0]
+
+
+def test_the_endpoint_says_how_tokens_are_joined(tmp_path: Path) -> None:
+    assert project(tmp_path).aggregation_strategy == "average"
+
+    text = """
+    [endpoints.one]
+    [endpoints.two.environment]
+    PORTSIDE_AGGREGATION_STRATEGY = "first"
+    """
+    assert project(tmp_path, text).aggregation_strategy == "first"
 
 
 def test_the_folder_itself_may_be_the_checkpoint(tmp_path: Path) -> None:
@@ -100,16 +124,22 @@ def test_pyproject_serves_too(tmp_path: Path) -> None:
         ("[endpoint]\nmemory = 1", "endpoint.memory", "no such key", "memory_size_mb"),
         ("[modle]", "modle", "no such key", "write `model`"),
         ("[model]\nzzz = 1", "model.zzz", "no such key", "path, samples, precision"),
-        ("[model]\nprecision = 'half'", "model.precision", "half", "change the value"),
+        ("[model]\nprecision = 'half'", "model.precision", "`half` is none", "auto, fp32, int8"),
+        ("[model]\ngate = 3", "model.gate", "expected a table, got a whole number", "f1_drop"),
+        ("[model]\ngate.agreement = 2", "model.gate.agreement", "a number of at most 1", "change"),
+        ("[model]\npath = ''", "model.path", "it is empty", "remove the key"),
+        ("[model]\nsamples = ''", "model.samples", "it is empty", "remove the key"),
+        ("[handler]\nfile = ''", "handler.file", "it is empty", "remove the key"),
+        ("[image]\nrequirements = ''", "image.requirements", "it is empty", "remove the key"),
         ("[model]\npath = 'gone'", "model.path", "no `gone`", "checkpoint folder"),
         ("[handler]\nfile = 'gone.py'", "handler.file", "no file `gone.py`", "load_model"),
-        ("name = 3", "name", "expected `str", "change the value"),
+        ("name = 3", "name", "expected a text, got a whole", "between quotes"),
         ("name = 'no spaces'", "name", "cannot be the name", "letters, digits"),
         (f"name = '{'x' * 53}'", "name", "cannot be the name", "at most 52"),
         ("[endpoint]\nkind = 'async'", "endpoint.kind", "async", "serverless, realtime"),
         ("[endpoint]\nmemory_size_mb = 1000", "endpoint.memory_size_mb", "1000 MB", "1024, 2048"),
         ("[endpoint]\nmax_concurrency = 0", "endpoint.max_concurrency", "range", "from 1 to 200"),
-        ("[endpoint]\nmemory_size_mb = '2 GB'", "endpoint.memory_size_mb", "got `str`", "change"),
+        ("[endpoint]\nmemory_size_mb = '2 GB'", "endpoint.memory_size_mb", "got a text", "change"),
         ("[endpoint]\ninstance_type = 'x'", "endpoint.instance_type", "no such key", "use one of"),
         (
             "[endpoint]\nkind = 'realtime'\ninstance_type = 'm5'",
@@ -125,7 +155,15 @@ def test_pyproject_serves_too(tmp_path: Path) -> None:
             "into a file",
         ),
         ("[endpoint]\n[endpoints.a]", "endpoints", "either", "remove one"),
-        ("endpoint = 3", "endpoint", "expected `object", "change the value"),
+        ("endpoint = 3", "endpoint", "expected a table", "`[endpoint]` and set there"),
+        ("[endpoint]\nenvironment = 3", "endpoint.environment", "expected a table", "a table"),
+        ("[endpoint]\nenvironment = {A = 1}", "endpoint.environment", "a text", "quotes"),
+        (
+            "[endpoint]\nenvironment = {PORTSIDE_AGGREGATION_STRATEGY = 'mean'}",
+            "endpoint.environment.PORTSIDE_AGGREGATION_STRATEGY",
+            "no aggregation strategy `mean`",
+            "first, average",
+        ),
     ],
 )
 def test_a_wrong_key_is_named(
@@ -143,6 +181,13 @@ def test_a_wrong_key_is_named(
 def test_broken_toml_names_the_line(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="line 2"):
         project(tmp_path, 'name = "ner"\nmodel = = 3\n')
+
+
+def test_a_table_in_pyproject_that_is_none(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text("[tool]\nportside = 3")
+
+    with pytest.raises(ConfigError, match=r"`tool.portside`: expected a table"):
+        config.load(tmp_path)
 
 
 def test_a_missing_folder_is_wrong_usage(tmp_path: Path) -> None:

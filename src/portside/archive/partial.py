@@ -16,6 +16,8 @@ import shutil
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
+from portside.archive.disk import writing
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
@@ -27,7 +29,8 @@ def partial_beside(final: Path, make: Callable[[Path], None]) -> Iterator[Path]:
 
     Leftovers of killed runs are removed first. Raises what `make` raises.
     """
-    _sweep(final)
+    for path in final.parent.glob(f".{glob.escape(final.name)}.*.partial"):
+        remove_leftover(path)
     path, lock = _make_locked(final, make)
     try:
         yield path
@@ -36,16 +39,28 @@ def partial_beside(final: Path, make: Callable[[Path], None]) -> Iterator[Path]:
         os.close(lock)
 
 
-def _sweep(final: Path) -> None:
-    for path in final.parent.glob(f".{glob.escape(final.name)}.*.partial"):
-        # One that ends meanwhile, and one that is not ours to open, are none of our business.
-        with suppress(OSError):
-            lock = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                _remove(path)
-            finally:
-                os.close(lock)
+def write_whole(final: Path, content: bytes) -> None:
+    """Write a file that is there whole or as it was before; raises `ArchiveError`."""
+    with writing(final), partial_beside(final, make_file) as partial:
+        partial.write_bytes(content)
+        partial.replace(final)
+
+
+def make_file(path: Path) -> None:
+    """An empty one, which nobody else has made."""
+    path.touch(exist_ok=False)
+
+
+def remove_leftover(partial: Path) -> None:
+    """Remove what a killed run left; what a living one works on stays."""
+    # One that ends meanwhile, and one that is not ours to open, are none of our business.
+    with suppress(OSError):
+        lock = os.open(partial, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _remove(partial)
+        finally:
+            os.close(lock)
 
 
 def _make_locked(final: Path, make: Callable[[Path], None]) -> tuple[Path, int]:

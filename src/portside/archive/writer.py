@@ -13,12 +13,13 @@ import stat
 import tarfile
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, BinaryIO, Final
+from typing import TYPE_CHECKING, Final
 
 from portside.archive.compression import GzipWriter, Output
+from portside.archive.disk import writing
 from portside.archive.error import ArchiveError
 from portside.archive.member import Member, checked_name
-from portside.archive.partial import partial_beside
+from portside.archive.partial import make_file, partial_beside
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -27,7 +28,8 @@ if TYPE_CHECKING:
 READ_BYTES: Final = 64 * 1024
 """Of a file at a time: large enough for Python to cost nothing, small enough to stay in cache."""
 
-_END: Final = bytes(2 * tarfile.BLOCKSIZE)
+END: Final = bytes(2 * tarfile.BLOCKSIZE)
+"""What a tar ends with."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,18 +56,11 @@ def pack(
     default one for each core; the bytes are the same.
     """
     ordered = _ordered(members)
-    try:
-        with partial_beside(to, _make_file) as partial:
-            with partial.open("wb") as file:
-                output = _HashingWriter(file)
-                _write(ordered, output, threads=threads, progress=progress)
-            partial.replace(to)
-    except OSError as error:
-        raise ArchiveError(
-            f"could not write `{to}`: {error}",
-            hint="check that the disk has room, that the folder can be written to, "
-            "and that nothing changes the files meanwhile",
-        ) from error
+    with writing(to), partial_beside(to, make_file) as partial:
+        with partial.open("wb") as file:
+            output = HashingWriter(file)
+            _write(ordered, output, threads=threads, progress=progress)
+        partial.replace(to)
     return Packed(path=to, digest=output.sha256.hexdigest(), size_bytes=output.size_bytes)
 
 
@@ -88,10 +83,6 @@ def _ordered(members: Iterable[Member]) -> list[Member]:
     return [by_name[name] for name in sorted(by_name)]
 
 
-def _make_file(path: Path) -> None:
-    path.touch(exist_ok=False)
-
-
 def _write(
     members: Iterable[Member],
     output: Output,
@@ -101,12 +92,13 @@ def _write(
 ) -> None:
     with GzipWriter(output, threads=threads) as tar:
         for member in members:
-            _add(tar, member, progress)
-        tar.write(_END)
+            write_member(tar, member, progress)
+        tar.write(END)
         tar.finish()
 
 
-def _add(tar: Output, member: Member, progress: Callable[[int], None]) -> None:
+def write_member(tar: Output, member: Member, progress: Callable[[int], None]) -> None:
+    """Write a member's header and content; raises `ArchiveError` unless it is a regular file."""
     # A link could bring in a file from anywhere on this machine, and a pipe never ends.
     if not stat.S_ISREG(member.source.lstat().st_mode):
         raise ArchiveError(f"`{member.source}` is not a regular file")
@@ -127,15 +119,15 @@ def _add(tar: Output, member: Member, progress: Callable[[int], None]) -> None:
         tar.write(bytes(-status.st_size % tarfile.BLOCKSIZE))
 
 
-class _HashingWriter:
-    """A file that knows the digest and the size of what was written to it."""
+class HashingWriter:
+    """An output that knows the digest and the size of what was written to it."""
 
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
+    def __init__(self, output: Output) -> None:
+        self._output = output
         self.sha256 = hashlib.sha256()
         self.size_bytes = 0
 
     def write(self, data: bytes) -> int:
         self.sha256.update(data)
         self.size_bytes += len(data)
-        return self._file.write(data)
+        return self._output.write(data)

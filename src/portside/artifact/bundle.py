@@ -2,7 +2,7 @@
 
     model.tar.gz
     ├── config.json, tokenizer.json, …   the checkpoint's files, as they lie in its folder
-    ├── model.onnx, model.onnx.data      its own graph, or the one that was exported (and quantized)
+    ├── model.onnx, model.onnx.data      its own graph, or one that was made (`served_graph`)
     └── code/inference.py                the handler, with what it imports (see `handler`)
 
 Members lie at the root, with no folder around them, as SageMaker wants them
@@ -20,26 +20,27 @@ from portside.archive import Member, pack
 from portside.artifact.cache import prune
 from portside.artifact.folder.checkpoint import Checkpoint, read_checkpoint
 from portside.artifact.folder.content import LeftOut
-from portside.artifact.graph.export import export
 from portside.artifact.handler import handler_members
-from portside.artifact.proof.examination import Examination
-from portside.artifact.proof.judge import judge
-from portside.artifact.proof.proof import Gate, Proof
-from portside.artifact.proof.sample import bundled_samples, read_samples
+from portside.artifact.proof.proof import Proof
+from portside.artifact.served_graph import (
+    DEFAULT_GATE,
+    ServedGraph,
+    Wanted,
+    choose_graph,
+)
 from portside.errors import BuildError
+from portside.serving.tasks.strategy import AggregationStrategy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
+    from portside.artifact.folder.architecture import Task
     from portside.artifact.folder.content import File
-    from portside.artifact.graph.export import Export
-    from portside.artifact.proof.judge import Model, Precision
-    from portside.artifact.proof.sample import Samples
+    from portside.artifact.proof.judge import Precision
+    from portside.artifact.proof.proof import Gate
 
 MEGABYTE: Final = 1_000_000
-
-DEFAULT_GATE: Final = Gate()
 
 PROJECT_FILES: Final = ("portside.toml", "request.json", "report.html", "report.json")
 """What Portside writes: lies in the checkpoint's folder where that is the project's too."""
@@ -58,18 +59,18 @@ class Artifact:
     """Of the graph that was exported; None where the model goes in as it is."""
 
 
-class Examiner(Protocol):
-    """Makes of a checkpoint and its graph something that can be asked and quantized."""
+class Chooser(Protocol):
+    """Makes the graph of a checkpoint that has none; see `served_graph.choose_graph`."""
 
     def __call__(
         self,
         checkpoint: Checkpoint,
-        exported: Export,
-        samples: Samples,
+        task: Task,
         *,
+        wanted: Wanted,
         cache: Path,
         progress: Callable[[str], None],
-    ) -> Model: ...
+    ) -> ServedGraph: ...
 
 
 def package(
@@ -81,20 +82,21 @@ def package(
     precision: Precision = "auto",
     samples: Path | None = None,
     gate: Gate = DEFAULT_GATE,
+    strategy: AggregationStrategy = AggregationStrategy.AVERAGE,
     allow_pickle: bool = False,
     progress: Callable[[str], None] = lambda _: None,
-    exporter: Callable[[Checkpoint, Path, Callable[[str], None]], Export] = export,
-    examiner: Examiner = Examination,
+    chooser: Chooser = choose_graph,
 ) -> Artifact:
     """Make the artifact at `output`; what is slow to make is kept in the folder `cache`.
 
     The cache is a folder of Portside's own (see `cache`), the output's unless named.
     `model` is a checkpoint folder or a model file in one, None where the handler
     is all there is. `samples` is a file of texts to prove an exported graph on;
-    without it bundled ones are taken. `allow_pickle` says that pickled weights are the
-    user's own. `progress` hears what is being done, in words.
-    Raises `BuildError`, and `MissingToolError` where an export needs what is not
-    installed; then whatever stood at `output` stands there still.
+    without it bundled ones are taken. `strategy` is how the endpoint joins tokens to
+    entities. `allow_pickle` says that pickled weights are the user's own. `progress`
+    hears what is being done, in words. Raises `BuildError`, `ConfigError` for samples
+    that do not fit, and `MissingToolError` where an export needs what is not installed;
+    then whatever stood at `output` stands there still.
     """
     if model is None and handler is None:
         raise BuildError(
@@ -103,49 +105,68 @@ def package(
         )
     cache = cache or output.parent
     code = () if handler is None else handler_members(handler)
-    members = [*code]
-    left_out: tuple[LeftOut, ...] = ()
-    proof: Proof | None = None
+    content = _Content(members=code)
     if model is not None:
         progress("reading the checkpoint")
-        checkpoint = read_checkpoint(
-            model, has_handler=handler is not None, allow_pickle=allow_pickle
-        )
+        checkpoint = read_checkpoint(model, has_handler=bool(code), allow_pickle=allow_pickle)
         progress(f"found {checkpoint.summary}")
-        files, left_out = _without_replaced(checkpoint, code, samples)
-        members += [Member(name=str(file.path), source=file.source) for file in files]
-        if checkpoint.task is not None and checkpoint.needs_export:
-            asked = read_samples(samples) if samples else bundled_samples(checkpoint.task)
-            progress("exporting to ONNX")
-            exported = exporter(checkpoint, cache, progress)
-            choice = judge(
-                examiner(checkpoint, exported, asked, cache=cache, progress=progress),
-                name=checkpoint.summary,
-                task=checkpoint.task,
-                samples=asked,
-                gate=gate,
-                precision=precision,
-                progress=progress,
-            )
-            made = [*choice.files, *([exported.tokenizer] if exported.tokenizer else [])]
-            members += [Member(name=path.name, source=path) for path in made]
-            proof = choice.proof
-        elif precision == "int8":
-            raise BuildError(
-                f"cannot quantize `{model}` to int8: only a graph exported by Portside can be",
-                hint="leave `[model] precision` out, or package the safetensors checkpoint",
-            )
+        wanted = Wanted(precision=precision, gate=gate, samples=samples, strategy=strategy)
+        graph = _graph(checkpoint, wanted=wanted, cache=cache, progress=progress, chooser=chooser)
+        content = _content(checkpoint, code, graph=graph, samples=samples)
     output.parent.mkdir(parents=True, exist_ok=True)
-    packed = pack(members, output, progress=_in_words(members, progress))
+    packed = pack(content.members, output, progress=_in_words(content.members, progress))
     prune(cache, now=time.time())
     return Artifact(
         path=packed.path,
         digest=packed.digest,
         size_bytes=packed.size_bytes,
-        members=tuple(sorted(member.name for member in members)),
-        left_out=left_out,
-        proof=proof,
+        members=tuple(sorted(member.name for member in content.members)),
+        left_out=content.left_out,
+        proof=content.proof,
     )
+
+
+def _graph(
+    checkpoint: Checkpoint,
+    *,
+    wanted: Wanted,
+    cache: Path,
+    progress: Callable[[str], None],
+    chooser: Chooser,
+) -> ServedGraph | None:
+    """The graph that was made; None where the model goes in as it is."""
+    if checkpoint.task is not None and checkpoint.needs_export:
+        return chooser(checkpoint, checkpoint.task, wanted=wanted, cache=cache, progress=progress)
+    if wanted.precision == "int8":
+        raise BuildError(
+            f"cannot quantize `{checkpoint.folder}` to int8: only a graph exported by Portside "
+            "can be",
+            hint="leave `[model] precision` out, or package the safetensors checkpoint",
+        )
+    return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Content:
+    """What goes in, and what does not."""
+
+    members: tuple[Member, ...]
+    left_out: tuple[LeftOut, ...] = ()
+    proof: Proof | None = None
+
+
+def _content(
+    checkpoint: Checkpoint,
+    code: tuple[Member, ...],
+    *,
+    graph: ServedGraph | None,
+    samples: Path | None,
+) -> _Content:
+    files, left_out = _without_replaced(checkpoint, code, samples)
+    members = [*code, *(Member(name=str(file.path), source=file.source) for file in files)]
+    if graph:
+        members += [Member(name=path.name, source=path) for path in graph.files]
+    return _Content(members=tuple(members), left_out=left_out, proof=graph.proof if graph else None)
 
 
 def _without_replaced(

@@ -3,7 +3,8 @@
     .portside/export-…    a graph       int8-…    one in 8 bits       ranking-…, answers-…
 
 To package an unchanged checkpoint again finds all of them. One that was not used for
-an hour belongs to weights that have changed since, and is removed.
+an hour belongs to weights that have changed since, and is removed; what a killed run
+left half made goes at once.
 """
 
 from __future__ import annotations
@@ -16,19 +17,20 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
+from portside.archive.partial import remove_leftover
+
 KEPT_S: Final = 3600
 """Long enough for whoever packages in turn with one setting and another, and for two at once."""
 
 _DIGITS: Final = 10
 
-SERVED: Final = ".served."
-"""Begins the names of folders that stand for a while only, unless their run is killed."""
+SERVED: Final = "served"
+"""A folder that stands only while a process reads it."""
 
-_OURS: Final = re.compile(
-    rf"(answers|export|int8|ranking)-[0-9a-f]{{{_DIGITS}}}(\.log)?"
-    rf"|\.(answers|export|int8|ranking)-[0-9a-f]{{{_DIGITS}}}\.[0-9a-f]+\.partial"
-    rf"|{re.escape(SERVED)}.*"
-)
+# The folder may be the user's too: only what we have named goes.
+_NAME: Final = rf"(answers|export|int8|ranking)-[0-9a-f]{{{_DIGITS}}}"
+_KEPT: Final = re.compile(rf"{_NAME}(\.log)?")
+_PARTIAL: Final = re.compile(rf"\.({_NAME}|{SERVED})\.[0-9a-f]+\.partial")
 
 
 def cached(cache: Path, kind: str, depends_on: Iterable[str]) -> Path:
@@ -43,9 +45,17 @@ def cached(cache: Path, kind: str, depends_on: Iterable[str]) -> Path:
 def prune(cache: Path, *, now: float) -> None:
     """Remove what was not used lately, logs too; `now` is in seconds since the epoch."""
     for path in cache.iterdir() if cache.is_dir() else ():
-        # The folder may be the user's too: only what we have named goes.
-        if _OURS.fullmatch(path.name) and now - path.lstat().st_mtime >= KEPT_S:
+        if _PARTIAL.fullmatch(path.name):
+            remove_leftover(path)
+        elif _KEPT.fullmatch(path.name) and _is_old(path, now):
             if path.is_dir():
                 shutil.rmtree(path, ignore_errors=True)
             else:
                 path.unlink(missing_ok=True)
+
+
+def _is_old(path: Path, now: float) -> bool:
+    try:
+        return now - path.lstat().st_mtime >= KEPT_S
+    except FileNotFoundError:  # another run was faster
+        return False

@@ -25,6 +25,7 @@ except ModuleNotFoundError as error:
     ) from error
 
 if TYPE_CHECKING:
+    from mypy_boto3_cloudwatch.client import CloudWatchClient
     from mypy_boto3_iam.client import IAMClient
     from mypy_boto3_logs.client import CloudWatchLogsClient
     from mypy_boto3_s3.client import S3Client
@@ -127,6 +128,13 @@ class Session:
         """The CloudWatch Logs client."""
         return self._boto.client(
             "logs", endpoint_url=self._address.endpoint_url, config=self._control
+        )
+
+    @cached_property
+    def cloudwatch(self) -> CloudWatchClient:
+        """The client of CloudWatch's metrics."""
+        return self._boto.client(
+            "cloudwatch", endpoint_url=self._address.endpoint_url, config=self._control
         )
 
 

@@ -1,4 +1,4 @@
-"""`portside console`: a page with the endpoints, their logs and a box to try a text."""
+"""`portside console`: a page of all endpoints, their state, logs, plots, and a box to try one."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import click
 import uvicorn
 
 from portside.cli import output, target
+from portside.console.account import Account
 from portside.console.app import Console
 from portside.errors import PortsideError
 
@@ -18,13 +19,16 @@ DEFAULT_PORT = 4567
 @click.option("--port", default=DEFAULT_PORT, show_default=True, help="Port on 127.0.0.1.")
 @target.option
 def command(port: int, where: str) -> None:
-    """Show endpoints, their logs and a box to try a text, in the browser, until Ctrl-C.
+    """Show endpoints in the browser until Ctrl-C: state, logs, plots, a box to try a request.
 
     \b
-    Example:
+    Examples:
       portside console
+      portside console --target aws --port 8000
     """
-    application = Console(target.connect(where)).application()
+    name = "AWS" if where == target.AWS else "local AWS"
+    account = Account(target.connect(where), name=name)
+    application = Console(account, place=account.place).application()
     with _listen(port) as listener:
         output.note(f"http://127.0.0.1:{listener.getsockname()[1]} (Ctrl-C ends it)")
         uvicorn.Server(uvicorn.Config(application, log_level="warning")).run(sockets=[listener])

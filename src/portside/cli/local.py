@@ -12,12 +12,12 @@ from typing import Any, TypeVar
 import click
 
 from portside import __version__
-from portside.aws import sagemaker, signed
-from portside.aws.session import Session
 from portside.cli import local_process, output
+from portside.contract import INVOCATION_TIMEOUT_S
 from portside.errors import UsageError
 from portside.image.reference import runtime_image
-from portside.local import DEFAULT_PORT
+from portside.local import DEFAULT_IDLE_TIMEOUT_S, DEFAULT_PORT
+from portside.local.launcher import EngineChoice
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -55,17 +55,94 @@ def command() -> None:
 
 @command.command()
 @_data_option
+@click.option("--host", help="Address to listen on.  [default: 127.0.0.1, this machine only]")
+@click.option(
+    "--allow-remote",
+    is_flag=True,
+    help="Let other machines reach it, with keys from PORTSIDE_ACCESS_KEY_ID "
+    "and PORTSIDE_SECRET_ACCESS_KEY.",
+)
 @click.option(
     "--port",
     type=click.IntRange(0, local_process.HIGHEST_PORT),
     envvar=local_process.ENV_PORT,
-    help=f"Port on 127.0.0.1; 0 takes a free one.  [default: {DEFAULT_PORT}]",
+    help=f"Port to listen on; 0 takes a free one.  [default: {DEFAULT_PORT}]",
+)
+@click.option(
+    "--s3",
+    metavar="URL",
+    help="Keep objects in the S3 at this address, with keys from PORTSIDE_S3_ACCESS_KEY_ID "
+    "and PORTSIDE_S3_SECRET_ACCESS_KEY.  [default: one of our own]",
 )
 @click.option("--account", callback=_twelve_digits, help="Twelve digits.  [default: 000000000000]")
 @click.option("--region", help="[default: us-east-1]")
-def start(folder: Path | None, port: int | None, account: str | None, region: str | None) -> None:
+@click.option(
+    "--engine",
+    type=click.Choice([choice.value for choice in EngineChoice]),
+    help="What instances run in.  [default: auto, Portside's own runtime as a process and any "
+    "other image as a container of docker or podman]",
+)
+@click.option(
+    "--iam",
+    type=click.Choice(["on", "off"]),
+    help="Whether a Model's execution role must exist and may read artifact and image.  "
+    "[default: on]",
+)
+@click.option(
+    "--idle-timeout-s",
+    type=click.FloatRange(min=0.001, max=1e9),
+    help="Stop a serverless instance that nobody calls after so long.  "
+    f"[default: {DEFAULT_IDLE_TIMEOUT_S:.0f}]",
+)
+@click.option(
+    "--invocation-timeout-s",
+    type=click.FloatRange(min=0.001, max=1e9),
+    help="Time in which an instance has to answer.  "
+    f"[default: {INVOCATION_TIMEOUT_S:.0f}, as on AWS]",
+)
+@click.option(
+    "--pace",
+    type=click.FloatRange(min=1, max=60),
+    help="Let the waits of updates, alarms and auto scaling go by so many times faster than on "
+    "AWS.  [default: 1]",
+)
+@click.option(
+    "--strict-payload",
+    is_flag=True,
+    default=None,
+    help="Refuse real-time bodies over 6 MB, the limit of the API Reference, and not only "
+    "those over 25 MB.",
+)
+def start(
+    folder: Path | None,
+    host: str | None,
+    allow_remote: bool,
+    port: int | None,
+    s3: str | None,
+    account: str | None,
+    region: str | None,
+    engine: str | None,
+    iam: str | None,
+    idle_timeout_s: float | None,
+    invocation_timeout_s: float | None,
+    pace: float | None,
+    strict_payload: bool | None,
+) -> None:
     """Start it in the background; what was there before is there again."""
-    choice = local_process.Choice(port=port, account=account, region=region)
+    choice = local_process.Choice(
+        host=host,
+        allow_remote=allow_remote,
+        port=port,
+        s3=s3.rstrip("/") if s3 else None,
+        account=account,
+        region=region,
+        engine=engine,
+        iam=iam,
+        idle_timeout_s=idle_timeout_s,
+        invocation_timeout_s=invocation_timeout_s,
+        pace=pace,
+        strict_payload=strict_payload,
+    )
     found = local_process.find(folder)
     if found is None:
         found = local_process.start(choice, folder)
@@ -92,12 +169,18 @@ def stop(folder: Path | None) -> None:
 @_json_option
 def status(folder: Path | None, as_json: bool) -> None:
     """Show where it listens and what it runs."""
+    from portside.cli import local_call  # noqa: PLC0415  it brings boto3, which `start` can spare
+
     found = local_process.find(folder)
     if as_json:
         output.as_json(
             {"running": False}
             if found is None
-            else {"running": True, **asdict(found.running), "endpoints": _endpoints(found)}
+            else {
+                "running": True,
+                **asdict(found.running),
+                "endpoints": local_call.endpoints(found),
+            }
         )
         return
     if found is None:
@@ -105,11 +188,23 @@ def status(folder: Path | None, as_json: bool) -> None:
         output.note("start it: portside local start")
         return
     running = found.running
-    output.data(f"{running.url}  account {running.account}, {running.region}, pid {running.pid}")
-    endpoints = _endpoints(found)
+    output.data(
+        f"{running.url}  account {running.account}, {running.region}, engine {running.engine},"
+        f" pid {running.pid}"
+    )
+    endpoints = local_call.endpoints(found)
     if endpoints:
-        rows = [[entry["name"], entry["status"], entry["reason"]] for entry in endpoints]
-        output.table(["endpoint", "status", "reason"], rows)
+        rows = [
+            [
+                entry["name"],
+                entry["status"],
+                str(entry["invocations"]["cold"]),
+                str(entry["invocations"]["warm"]),
+                entry["reason"],
+            ]
+            for entry in endpoints
+        ]
+        output.table(["endpoint", "status", "cold", "warm", "reason"], rows)
     else:
         output.data("no endpoints")
 
@@ -119,11 +214,13 @@ def status(folder: Path | None, as_json: bool) -> None:
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def reset(folder: Path | None, yes: bool) -> None:
     """Empty it: endpoints, models, buckets, roles and logs."""
+    from portside.cli import local_call  # noqa: PLC0415  it brings boto3, which `start` can spare
+
     found = _running(folder)
     if not yes:
         output.confirm(f"Remove everything in {found.running.url}?")
     with output.activity("emptying the local AWS"):
-        signed.post(Session(found.address), f"{found.running.url}/_portside/reset")
+        local_call.reset(found)
 
 
 @command.command()
@@ -137,12 +234,12 @@ def env(folder: Path | None, as_json: bool) -> None:
       eval "$(portside local env)"
     """
     found = _running(folder)
-    running, address = found.running, found.address
+    running, keys = found.running, found.keys
     image = runtime_image(account=running.account, region=running.region, version=__version__)
     variables = {
         "AWS_ENDPOINT_URL": running.url,
-        "AWS_ACCESS_KEY_ID": address.access_key_id or "",
-        "AWS_SECRET_ACCESS_KEY": address.secret_access_key or "",
+        "AWS_ACCESS_KEY_ID": keys.access_key_id,
+        "AWS_SECRET_ACCESS_KEY": keys.secret_access_key,
         "AWS_REGION": running.region,
         "AWS_DEFAULT_REGION": running.region,
         "PORTSIDE_RUNTIME_IMAGE": str(image),
@@ -163,12 +260,3 @@ def _running(folder: Path | None) -> local_process.Found:
     if found is None:
         raise UsageError("the local AWS is not running", hint="run `portside local start`")
     return found
-
-
-def _endpoints(found: local_process.Found) -> list[dict[str, str]]:
-    session = Session(found.address)
-    names = [name for name, _ in sagemaker.list_endpoints(session)]
-    described = (sagemaker.describe_endpoint(session, name) for name in names)
-    return [
-        {"name": now.name, "status": now.status, "reason": now.reason} for now in described if now
-    ]

@@ -15,12 +15,15 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from portside.aws.session import Address
 from portside.cli import output
 from portside.errors import MissingToolError, PortsideError, UsageError
 from portside.local import DEFAULT_PORT
-from portside.local.data_folder import DataFolder, Running, find_running, read_keys
+from portside.local.data_folder import DataFolder, Keys, Running, find_running, read_keys
+
+if TYPE_CHECKING:
+    from portside.aws.session import Address
 
 ENV_DATA = "PORTSIDE_LOCAL_DATA"
 ENV_PORT = "PORTSIDE_LOCAL_PORT"
@@ -38,13 +41,23 @@ STOP_TIMEOUT_S = 40.0
 class Choice:
     """What a user may choose at the start; None leaves it to the default."""
 
+    host: str | None = None
     port: int | None = None
     account: str | None = None
     region: str | None = None
+    s3: str | None = None
+    engine: str | None = None
+    iam: str | None = None
+    idle_timeout_s: float | None = None
+    invocation_timeout_s: float | None = None
+    pace: float | None = None
+    strict_payload: bool | None = None
+    allow_remote: bool = False
 
     def differs_from(self, running: Running) -> str | None:
         """What was chosen and is otherwise in one that runs; None where nothing is."""
-        for name in ("port", "account", "region"):
+        names = ("host", "port", "account", "region", "s3", "engine", "iam", "idle_timeout_s")
+        for name in (*names, "invocation_timeout_s", "pace", "strict_payload"):
             chosen = getattr(self, name)
             if chosen not in {None, getattr(running, name)}:
                 return name
@@ -56,7 +69,20 @@ class Found:
     """A local AWS that is running, and how to speak to it."""
 
     running: Running
-    address: Address
+    keys: Keys
+
+    @property
+    def address(self) -> Address:
+        """Where to send requests, and as whom."""
+        # Here, because it brings boto3, which takes longer than the rest of a start.
+        from portside.aws.session import Address  # noqa: PLC0415  see above
+
+        return Address(
+            endpoint_url=self.running.url,
+            region=self.running.region,
+            access_key_id=self.keys.access_key_id,
+            secret_access_key=self.keys.secret_access_key,
+        )
 
 
 def default_folder() -> Path:
@@ -73,14 +99,7 @@ def find(folder: Path | None = None) -> Found | None:
     running = find_running(data)
     if running is None:
         return None
-    keys = read_keys(data)
-    address = Address(
-        endpoint_url=running.url,
-        region=running.region,
-        access_key_id=keys.access_key_id,
-        secret_access_key=keys.secret_access_key,
-    )
-    return Found(running=running, address=address)
+    return Found(running=running, keys=read_keys(data))
 
 
 def _data(folder: Path | None) -> DataFolder:
@@ -141,11 +160,20 @@ def _start(choice: Choice, data: DataFolder) -> Found:
     data.path.mkdir(mode=0o700, parents=True, exist_ok=True)
     argv = [sys.executable, "-m", "portside.local", "--data", str(data.path)]
     for name, value in (
+        ("--host", choice.host),
         ("--port", choice.port),
         ("--account", choice.account),
         ("--region", choice.region),
+        ("--s3", choice.s3),
+        ("--engine", choice.engine),
+        ("--iam", choice.iam),
+        ("--idle-timeout-s", choice.idle_timeout_s),
+        ("--invocation-timeout-s", choice.invocation_timeout_s),
+        ("--pace", choice.pace),
     ):
         argv += [name, str(value)] if value is not None else []
+    argv += ["--allow-remote"] if choice.allow_remote else []
+    argv += ["--strict-payload"] if choice.strict_payload else []
     errors = data.path / "start.log"
     with os.fdopen(os.open(errors, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as log:
         process = subprocess.Popen(
@@ -161,8 +189,9 @@ def _start(choice: Choice, data: DataFolder) -> Found:
         if (found := find(data.path)) is not None:
             return found
         if process.poll() is not None:
-            raise _reason(errors.read_text(encoding="utf-8", errors="replace"))
-        time.sleep(0.05)
+            said = errors.read_text(encoding="utf-8", errors="replace")
+            raise _reason(said, code=process.returncode)
+        time.sleep(0.01)
     process.terminate()
     raise PortsideError(
         f"the local AWS did not answer in {START_TIMEOUT_S:.0f} s",
@@ -170,13 +199,14 @@ def _start(choice: Choice, data: DataFolder) -> Found:
     )
 
 
-def _reason(said: str) -> PortsideError:
+def _reason(said: str, *, code: int) -> PortsideError:
     """What the process printed before it ended: its own message and hint."""
     lines = [line for line in said.splitlines() if line]
     message = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
     hint = [line.removeprefix("hint: ") for line in lines if line.startswith("hint: ")]
     if message:
-        return PortsideError(message[-1], hint=hint[-1] if hint else None)
+        kind = UsageError if code == UsageError.exit_code else PortsideError
+        return kind(message[-1], hint=hint[-1] if hint else None)
     last = lines[-1] if lines else "it printed nothing"
     return PortsideError(
         f"the local AWS ended at its start: {last}",

@@ -7,6 +7,7 @@ reads as well without them.
 from __future__ import annotations
 
 import json
+import os
 import sys
 import threading
 import time
@@ -21,6 +22,7 @@ from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
+from portside.artifact.quantity import size
 from portside.client.entity import Span
 from portside.errors import UsageError
 
@@ -33,23 +35,29 @@ _out = Console(highlight=False, soft_wrap=True)
 _err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
+def printable(text: str) -> str:
+    r"""With bytes of a file's name that are no UTF-8 spelled out, as `\udcff`."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
 def note(text: str) -> None:
     """A line on the way."""
-    _err.print(escape(text))
+    _err.print(escape(printable(text)))
 
 
 def done(text: str, *, detail: str = "") -> None:
     """Something that is finished."""
     _err.print(
-        f"[green]✓[/green] {escape(text)}[dim]{escape(f'  {detail}' if detail else '')}[/dim]"
+        f"[green]✓[/green] {escape(printable(text))}"
+        f"[dim]{escape(f'  {detail}' if detail else '')}[/dim]"
     )
 
 
 def failure(message: str, *, hint: str | None = None) -> None:
     """An error, and what to do about it, last."""
-    _err.print(f"[bold red]error:[/bold red] {escape(message)}")
+    _err.print(f"[bold red]error:[/bold red] {escape(printable(message))}")
     if hint:
-        _err.print(f"\n[bold cyan]hint:[/bold cyan] {escape(hint)}")
+        _err.print(f"\n[bold cyan]hint:[/bold cyan] {escape(printable(hint))}")
 
 
 def title(text: str) -> None:
@@ -58,8 +66,8 @@ def title(text: str) -> None:
 
 
 def data(text: str) -> None:
-    """A result, as it is, to stdout."""
-    _out.print(Text(text))
+    """A result, as it is, to stdout: a file's name in its own bytes."""
+    raw(os.fsencode(f"{text}\n"))
 
 
 def spans(found: list[Span]) -> None:
@@ -172,16 +180,6 @@ def transfer(text: str, *, total_bytes: int) -> Iterator[Callable[[int], None]]:
         yield lambda sent: progress.advance(task, sent)
     took = time.monotonic() - began
     done(text, detail=f"{size(total_bytes)} in {seconds(took)}")
-
-
-def size(count_bytes: int) -> str:
-    """Bytes for people: `11.9 MB`."""
-    amount = float(count_bytes)
-    for unit in ("B", "kB", "MB"):
-        if amount < 1000:
-            return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
-        amount /= 1000
-    return f"{amount:.1f} GB"
 
 
 def seconds(duration_s: float) -> str:

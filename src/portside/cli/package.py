@@ -9,14 +9,16 @@ from typing import Final
 import click
 
 from portside import config, contract
+from portside.archive.partial import write_whole
 from portside.artifact.bundle import Artifact, package
 from portside.artifact.proof.proof import Gate
+from portside.artifact.quantity import size
 from portside.artifact.report.markup import visible
 from portside.artifact.report.page import to_html
-from portside.artifact.report.report import Report, make_report, to_json
+from portside.artifact.report.report import Report, is_report, make_report, portable, to_json
 from portside.artifact.report.text import reasons, rows, sentence
 from portside.cli import output
-from portside.errors import BuildError
+from portside.errors import BuildError, UsageError
 
 REPORT: Final = "report.json"
 PAGE: Final = "report.html"
@@ -49,19 +51,17 @@ def command(folder: Path, target: Path | None, samples: Path | None, as_json: bo
     """
     made = make(config.load(folder), target=target, samples=samples)
     if as_json:
-        output.as_json(
-            {
-                "path": str(made.path),
-                "digest": made.digest,
-                "size_bytes": made.size_bytes,
-                "members": list(made.members),
-                "left_out": [
-                    {"path": str(left.path), "size_bytes": left.size_bytes}
-                    for left in made.left_out
-                ],
-                "report": _report_value(made),
-            }
-        )
+        value = {
+            "path": str(made.path),
+            "digest": made.digest,
+            "size_bytes": made.size_bytes,
+            "members": list(made.members),
+            "left_out": [
+                {"path": str(left.path), "size_bytes": left.size_bytes} for left in made.left_out
+            ],
+            "report": _report_value(made),
+        }
+        output.as_json(portable(value))
     else:
         output.data(str(made.path))
 
@@ -76,6 +76,7 @@ def make(
             hint="put your checkpoint there as `model/`, or run `portside init`",
         )
     path = target or project.work_dir / "model.tar.gz"
+    _check_place(path)
     with output.activity(f"packaging {project.name}") as say:
         made = package(
             project.model,
@@ -86,29 +87,43 @@ def make(
             samples=samples or project.samples,
             allow_pickle=project.allow_pickle,
             gate=Gate(agreement=project.gate.agreement, f1_drop=project.gate.f1_drop),
+            strategy=project.aggregation_strategy,
             progress=say,
         )
-    output.note(f"  {output.size(made.size_bytes)}, sha256 {made.digest[:12]}…  {made.path}")
+    output.note(f"  {size(made.size_bytes)}, sha256 {made.digest[:12]}…  {made.path}")
     if made.left_out:
         saved = sum(left.size_bytes for left in made.left_out)
         names = visible(", ".join(sorted({left.path.name for left in made.left_out})[:5]))
         files = "1 file" if len(made.left_out) == 1 else f"{len(made.left_out)} files"
-        output.note(f"  left out {files}, {output.size(saved)}: {names}")
+        output.note(f"  left out {files}, {size(saved)}: {names}")
     if made.proof is None and (samples or project.samples):
         output.note("  not asked the samples: only a model that Portside exports can be compared")
-    for name in (REPORT, PAGE):  # an earlier artifact's
+    for name in (PAGE, REPORT):  # an earlier artifact's; the page is known by the other
         made.path.with_name(name).unlink(missing_ok=True)
     if made.proof is not None:
         _show(make_report(made.proof, made))
     return made
 
 
+def _check_place(path: Path) -> None:
+    """Whether the reports beside the artifact would take the place of somebody's own files."""
+    report, page = path.with_name(REPORT), path.with_name(PAGE)
+    theirs = report if report.is_file() else page
+    is_ours = theirs == report and is_report(report.read_bytes())
+    if theirs.is_file() and not is_ours:
+        raise UsageError(
+            f"cannot package to `{path}`: the report would take the place of `{theirs}`, "
+            "which is not one of Portside's",
+            hint="name a file in another folder with `--output`, or move that one away",
+        )
+
+
 def _show(report: Report) -> None:
     """The report card, in files beside the artifact and in short on the terminal."""
     path = report.artifact.path
-    path.with_name(REPORT).write_bytes(to_json(report))
     page = path.with_name(PAGE)
-    page.write_bytes(to_html(report))
+    write_whole(path.with_name(REPORT), to_json(report))
+    write_whole(page, to_html(report))
     output.note("")
     output.table(*rows(report), aside=True)
     output.note(f"\n{sentence(report)}")

@@ -1,83 +1,187 @@
-"""What the page shows, as values."""
+"""What each part of the page shows, asked of the account and made into values.
+
+Nothing here fails because CloudWatch does: a part that cannot be told says so itself, and
+the others stay. Where the account does not answer at all, a `RemoteError` comes out.
+"""
 
 from __future__ import annotations
 
-import json
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final, Protocol
 
 from portside import contract
-from portside.aws import logs, sagemaker
-from portside.aws.session import Session
-from portside.client.entity import Span, marked
-from portside.client.invoke import invoke
-from portside.errors import PortsideError, RemoteError
+from portside.aws.metrics import Metric, Point
+from portside.console.account import Described, EndpointPage, LogPart, LogQuery
+from portside.console.endpoint import EndpointView, view_endpoint
+from portside.console.log import LINES, LineView, pattern_of, view_lines
+from portside.console.plot import (
+    Measured,
+    Pulse,
+    VariantPlots,
+    metrics_of,
+    pulse_metrics_of,
+    span_until,
+    view_plots,
+    view_pulse,
+)
+from portside.console.trial import Answer, AnswerView, Trial, view_answer, view_refusal
+from portside.errors import RemoteError
 
-LOG_LINES = 20
-"""Of each endpoint, the newest: a page is read, `portside logs` is searched."""
+FILTERED: Final = timedelta(days=1)
+"""How far back a filter looks: all of a large log would take minutes."""
+_NOT_BUILT: Final = {"NotImplementedException", "UnknownOperationException", "UnknownOperation"}
+"""What stands in the place of AWS may have no CloudWatch; then there are no metrics, yet."""
+
+
+class Account(Protocol):
+    """Who is asked; `portside.console.account.Account` is the real one."""
+
+    def endpoints(self, *, contains: str, after: str) -> EndpointPage:
+        """One page of the endpoints whose name contains a text."""
+        ...
+
+    def endpoint(self, name: str) -> Described | None:
+        """One endpoint, or None where there is none."""
+        ...
+
+    def log(self, endpoint: str, *, query: LogQuery) -> LogPart:
+        """The newest lines of an endpoint's log."""
+        ...
+
+    def measured(
+        self, asked: Sequence[Metric], *, start: datetime, end: datetime
+    ) -> dict[Metric, list[Point]]:
+        """What CloudWatch has of metrics, minute by minute."""
+        ...
+
+    def ask(self, endpoint: str, trial: Trial) -> Answer:
+        """Send one request."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EndpointView:
-    """An endpoint with the newest lines of its log, oldest of them first."""
+class ListView:
+    """One page of the endpoints, each with its last hour; `following` asks for the next page."""
 
-    state: sagemaker.EndpointState
-    log: list[str]
+    endpoints: list[tuple[EndpointView, Pulse | None]]
+    contains: str
+    following: str | None
+
+    @property
+    def is_at_rest(self) -> bool:
+        """Whether nothing is under way in any of them."""
+        return all(endpoint.is_at_rest for endpoint, _ in self.endpoints)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Page:
-    """The whole page; `error` stands in the place of endpoints where AWS does not answer."""
+class PlotsView:
+    """The plots of each variant; `error` is why CloudWatch does not tell."""
 
-    endpoints: list[EndpointView]
-    place: str
+    variants: list[VariantPlots]
     error: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TryView:
-    """A request that was tried: its answer as JSON and as marked text, or the error."""
+class LogView:
+    """The newest lines, and what was chosen of them; `error` is why they are not told."""
 
-    endpoint: str
-    text: str
-    answer: str = ""
-    marked: list[list[Span]]
+    lines: list[LineView]
+    streams: list[str]
+    stream: str
+    typed: str
     error: str = ""
 
 
-def page(session: Session) -> Page:
-    """All endpoints of the account, newest first."""
-    try:
-        names = [name for name, _ in sagemaker.list_endpoints(session)]
-        described = [sagemaker.describe_endpoint(session, name) for name in names]
-        return Page(
-            endpoints=[
-                EndpointView(state=now, log=_log(session, now.name)) for now in described if now
-            ],
-            place=f"account {session.account}, {session.region}",
-        )
-    except RemoteError as error:
-        message = f"{error.message}; {error.hint}" if error.hint else error.message
-        return Page(endpoints=[], place=session.region, error=message)
-
-
-def try_text(session: Session, endpoint: str, text: str) -> TryView:
-    """Ask an endpoint about one text."""
-    body = json.dumps({"strings": [text]}).encode()
-    try:
-        answer = invoke(session, endpoint, body=body)
-    except PortsideError as error:
-        return TryView(endpoint=endpoint, text=text, marked=[], error=error.message)
-    return TryView(
-        endpoint=endpoint,
-        text=text,
-        answer=answer.body.decode(errors="replace"),
-        marked=marked(body, answer.body),
+def view_list(account: Account, *, contains: str, after: str, now: datetime) -> ListView:
+    """One page of the endpoints whose name contains a text."""
+    page = account.endpoints(contains=contains, after=after)
+    endpoints = [view_endpoint(described) for described in page.endpoints]
+    start, end = span_until(now)
+    asked = [
+        metric
+        for endpoint in endpoints
+        for variant in endpoint.variants
+        for metric in pulse_metrics_of(endpoint.name, variant.name)
+    ]
+    measured, _ = _measured(account, asked, start=start, end=end)
+    return ListView(
+        endpoints=[
+            (endpoint, view_pulse(measured, endpoint=endpoint.name, start=start))
+            for endpoint in endpoints
+        ],
+        contains=contains,
+        following=page.following,
     )
 
 
-def _log(session: Session, endpoint: str) -> list[str]:
+def view_one(account: Account, name: str) -> EndpointView | None:
+    """One endpoint, or None where there is none."""
+    described = account.endpoint(name)
+    return None if described is None else view_endpoint(described)
+
+
+def view_measured(account: Account, endpoint: EndpointView, *, now: datetime) -> PlotsView:
+    """The last hour of each variant."""
+    start, end = span_until(now)
+    asked = [
+        metric
+        for variant in endpoint.variants
+        for metric in metrics_of(endpoint.name, variant.name)
+    ]
+    measured, error = _measured(account, asked, start=start, end=end)
+    return PlotsView(
+        variants=[
+            view_plots(
+                measured,
+                endpoint=endpoint.name,
+                variant=variant.name,
+                start=start,
+                has_cold_starts=variant.is_serverless,
+            )
+            for variant in endpoint.variants
+        ],
+        error=error,
+    )
+
+
+def view_log(account: Account, endpoint: str, *, stream: str, typed: str, now: datetime) -> LogView:
+    """The newest lines of a stream or of all, of those that match what was typed."""
+    query = LogQuery(
+        count=LINES,
+        stream=stream,
+        pattern=pattern_of(typed),
+        since_ms=int((now - FILTERED).timestamp() * 1000),
+    )
     try:
-        lines = list(logs.read(session, contract.LOG_GROUP_PREFIX + endpoint))
-    except RemoteError:
-        return []  # an endpoint that has not printed anything has no log group yet
-    return [logs.readable(line.message) for line in lines[-LOG_LINES:]]
+        part = account.log(endpoint, query=query)
+    except RemoteError as error:
+        return LogView(lines=[], streams=[], stream=stream, typed=typed, error=error.message)
+    return LogView(lines=view_lines(part.lines), streams=part.streams, stream=stream, typed=typed)
+
+
+def try_request(account: Account, endpoint: str, trial: Trial) -> AnswerView:
+    """Send a request; whatever comes of it is to be shown."""
+    if len(trial.body) > contract.REALTIME_PAYLOAD_BYTES:
+        return view_refusal(
+            "Not sent",
+            message=f"{len(trial.body):,} bytes are more than SageMaker takes",
+            hint=f"send at most {contract.REALTIME_PAYLOAD_BYTES:,}",
+        )
+    try:
+        return view_answer(trial, account.ask(endpoint, trial))
+    except RemoteError as error:
+        return view_refusal(error.code, message=error.message, hint=error.hint)
+
+
+def _measured(
+    account: Account, asked: Sequence[Metric], *, start: datetime, end: datetime
+) -> tuple[Measured, str]:
+    """What CloudWatch has, or nothing and why."""
+    if not asked:
+        return {}, ""
+    try:
+        return account.measured(asked, start=start, end=end), ""
+    except RemoteError as error:
+        return {}, "" if error.code in _NOT_BUILT else error.message

@@ -1,4 +1,4 @@
-"""`python -m portside.local --data DIR [--port P] [--account ID] [--region R]`.
+"""`python -m portside.local --data DIR [--port P] [--host H --allow-remote] [--s3 URL] …`.
 
 Runs the local SageMaker in the foreground until SIGTERM or Ctrl-C, and exits with 0 then;
 with 1 where it cannot start, 2 for a wrong command line, 70 for a bug. The reason and a
@@ -15,11 +15,22 @@ import sys
 from pathlib import Path
 from typing import Final, NoReturn
 
+from portside.contract import INVOCATION_TIMEOUT_S
 from portside.errors import PortsideError, UsageError
-from portside.local import DEFAULT_PORT, server
+from portside.local import (
+    DEFAULT_IDLE_TIMEOUT_S,
+    DEFAULT_PORT,
+    existing_store,
+    listener,
+    own_key,
+    server,
+)
 from portside.local.data_folder import DataFolder
+from portside.local.launcher import EngineChoice
 
 _LAST_PORT: Final = 65535
+_MAX_PACE: Final = 60
+"""A minute of AWS is then a second, which is as finely as metrics are kept."""
 _BUG: Final = 70
 """EX_SOFTWARE of sysexits(3), as everywhere on Portside's command line."""
 
@@ -83,11 +94,35 @@ def _options() -> server.Options:
     parser = _Parser(prog="python -m portside.local", description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="the folder to keep it all in")
     parser.add_argument("--port", type=_port, default=DEFAULT_PORT, help="0 takes a free one")
+    parser.add_argument("--host", default=listener.LOOPBACK, help="the address to listen on")
+    parser.add_argument("--allow-remote", action="store_true", help="let other machines reach it")
+    parser.add_argument("--s3", metavar="URL", help="keep objects in the store that is there")
     parser.add_argument("--account", type=_account, default=server.DEFAULT_ACCOUNT)
     parser.add_argument("--region", default=server.DEFAULT_REGION)
+    parser.add_argument(
+        "--engine", choices=[*EngineChoice], default=EngineChoice.AUTO, help="what runs instances"
+    )
+    parser.add_argument("--iam", choices=["on", "off"], default="on", help="check roles")
+    parser.add_argument("--idle-timeout-s", type=_seconds, default=DEFAULT_IDLE_TIMEOUT_S)
+    parser.add_argument("--invocation-timeout-s", type=_seconds, default=INVOCATION_TIMEOUT_S)
+    parser.add_argument("--pace", type=_pace, default=1.0, help="1 to 60 times faster waits")
+    parser.add_argument("--strict-payload", action="store_true", help="6 MB, not 25")
     chosen = parser.parse_args()
     return server.Options(
-        data=chosen.data, port=chosen.port, account=chosen.account, region=chosen.region
+        data=chosen.data,
+        host=chosen.host,
+        allow_remote=chosen.allow_remote,
+        port=chosen.port,
+        account=chosen.account,
+        region=chosen.region,
+        engine=EngineChoice(chosen.engine),
+        iam=chosen.iam == "on",
+        idle_timeout_s=chosen.idle_timeout_s,
+        invocation_timeout_s=chosen.invocation_timeout_s,
+        pace=chosen.pace,
+        strict_payload=chosen.strict_payload,
+        keys=own_key.gateway_keys(os.environ),
+        s3=existing_store.at(chosen.s3, os.environ) if chosen.s3 else None,
     )
 
 
@@ -95,6 +130,18 @@ def _port(text: str) -> int:
     if not re.fullmatch(r"[0-9]{1,5}", text) or int(text) > _LAST_PORT:
         raise argparse.ArgumentTypeError(f"`{text}` is not a port, 0 to {_LAST_PORT}")
     return int(text)
+
+
+def _seconds(text: str) -> float:
+    if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,3})?", text) or not float(text):
+        raise argparse.ArgumentTypeError(f"`{text}` is not a number of seconds above 0")
+    return float(text)
+
+
+def _pace(text: str) -> float:
+    if not re.fullmatch(r"[0-9]{1,2}(\.[0-9]{1,3})?", text) or not 1 <= float(text) <= _MAX_PACE:
+        raise argparse.ArgumentTypeError(f"`{text}` is not a number from 1 to {_MAX_PACE}")
+    return float(text)
 
 
 def _account(text: str) -> str:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
 from portside.local.protocol.fault import Fault
-from portside.local.protocol.message import ClientGoneError, Request, Response
+from portside.local.protocol.message import ClientGoneError, Pieces, Request, Response
 
 Scope: TypeAlias = Mapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Mapping[str, Any]]]
@@ -27,6 +30,7 @@ def read_request(scope: Scope) -> Request:
         headers=tuple(
             (name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]
         ),
+        received_s=time.monotonic(),
     )
 
 
@@ -36,7 +40,7 @@ class Outgoing:
 
     status: int
     headers: list[tuple[bytes, bytes]]
-    body: bytes | AsyncIterator[bytes]
+    body: bytes | Pieces
 
 
 def encode_response(response: Response, *, request_id: str) -> Outgoing:
@@ -56,16 +60,41 @@ def encode_response(response: Response, *, request_id: str) -> Outgoing:
     )
 
 
-async def send_response(answer: Outgoing, send: Send) -> None:
-    """Send an answer, in pieces where it comes in pieces."""
+async def send_response(answer: Outgoing, send: Send, asked: Body) -> None:
+    """Send an answer, in pieces where it comes in pieces.
+
+    Raises `ClientGoneError` where the client hangs up before the last piece, and then the
+    pieces are given up: an instance shall not go on for nobody.
+    """
     start = {"type": "http.response.start", "status": answer.status, "headers": answer.headers}
     await send(start)
     if isinstance(answer.body, bytes):
         await send({"type": "http.response.body", "body": answer.body})
         return
-    async for piece in answer.body:
+    async with aclosing(answer.body) as pieces:
+        if asked.is_read:
+            await _unless_gone(_send_pieces(pieces, send), asked)
+        else:
+            await _send_pieces(pieces, send)
+
+
+async def _send_pieces(pieces: Pieces, send: Send) -> None:
+    async for piece in pieces:
         await send({"type": "http.response.body", "body": piece, "more_body": True})
     await send({"type": "http.response.body", "body": b""})
+
+
+async def _unless_gone(sending: Coroutine[Any, Any, None], asked: Body) -> None:
+    tasks = asyncio.create_task(sending), asyncio.create_task(asked.until_gone())
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        if not tasks[0].done():
+            raise ClientGoneError
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    tasks[0].result()
 
 
 class Body:
@@ -73,6 +102,8 @@ class Body:
 
     def __init__(self, receive: Receive) -> None:
         self._receive = receive
+        self._digest = hashlib.sha256()
+        self.is_read = False  # to its end
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         """The pieces as they come; raises `ClientGoneError`."""
@@ -82,8 +113,19 @@ class Body:
             if message["type"] == "http.disconnect":
                 raise ClientGoneError
             more = message.get("more_body", False)
+            self.is_read = not more
             if piece := message.get("body", b""):
                 yield piece
+
+    @property
+    def sha256(self) -> str:
+        """Of a body that `read` has returned."""
+        return self._digest.hexdigest()
+
+    async def until_gone(self) -> None:
+        """Until the client hangs up, once the body was read to its end."""
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
 
     async def checked(self, declared: str) -> AsyncIterator[bytes]:
         """The pieces as they come, the last one only if all together have the declared hash.
@@ -104,13 +146,18 @@ class Body:
             yield held
 
     async def read(self, *, limit: int) -> bytes:
-        """The whole body; one that is too long is read to its end, so that the client hears why."""
-        content, size = bytearray(), 0
+        """The whole body; one that is too long is read to its end, so that the client hears why.
+
+        It is hashed on the way: at once, one of 25 MB would hold everybody up.
+        """
+        pieces: list[bytes] = []
+        size = 0
         async for piece in self:
             size += len(piece)
             if size <= limit:
-                content += piece
+                pieces.append(piece)
+                self._digest.update(piece)
         if size > limit:
             message = f"HTTP content length exceeded {limit} bytes."
             raise Fault("RequestEntityTooLargeException", message, status=413)
-        return bytes(content)
+        return b"".join(pieces)

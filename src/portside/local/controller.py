@@ -4,9 +4,12 @@ The store is the truth: services write what is wanted, the controller looks and
 acts, and writes what became of it. It does the same after a restart, so nothing
 that was acknowledged is lost.
 
-    Creating, Updating   image ─▶ artifact ─▶ fleet healthy ─▶ traffic there ─▶ old fleet drained
-    SystemUpdating       the fleet that served before the restart, again
-    Deleting             fleet stopped, row removed, artifact pruned
+    Creating         provisioned ─▶ traffic there
+    Updating         provisioned ─▶ traffic shifted ─▶ old fleet drained and stopped
+                       or, where only weights and capacities are new, resized in place
+    RollingBack      traffic back ─▶ new fleet stopped
+    SystemUpdating   what served before the restart, again
+    Deleting         fleet stopped, row removed, artifact pruned
 
 One task for each endpoint that something is being done to; an endpoint at rest
 has none, because its fleet looks after its instances by itself.
@@ -19,66 +22,58 @@ import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, assert_never
 
-from portside.archive import ArchiveError
-from portside.contract import SERVERLESS_STARTUP_TIMEOUT_S, STARTUP_TIMEOUT_S
-from portside.local.artifact_cache import (
-    ArtifactCache,
-    ObjectMissingError,
-    ObjectStoreUnavailableError,
-)
-from portside.local.deployment import Deployment, Endpoint, Variant
+from portside.local.capacity import PingFailedError
+from portside.local.deployment import Endpoint
 from portside.local.endpoint_state import EndpointEvent, EndpointStatus
-from portside.local.fleet import DEFAULT_HEALTH_CHECK, Fleet, FleetSpec, PingFailedError
+from portside.local.provision import ProvisionError
 from portside.local.refusal import BUG
 from portside.local.resource import Kind
-from portside.local.runtime_image import ImageMissingError
+from portside.local.shift import RollBackError, Step, plan_shift, shift
+from portside.local.traffic import Traffic
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    from portside.local.artifact_cache import Objects
+    from portside.local.artifact_cache import ArtifactCache
+    from portside.local.capacity import Capacity
     from portside.local.clock import Clock
-    from portside.local.instance import HealthCheck, Launcher, Pinger
+    from portside.local.deployment import Deployment
+    from portside.local.instance import Launcher
+    from portside.local.provision import Provisioner
+    from portside.local.shift import Alarms, ShiftPlan
     from portside.local.store import Store
+    from portside.local.traffic import Running
 
 _log = logging.getLogger(__name__)
 
 _MAX_REASON_LENGTH: Final = 1024  # BC FailureReason
-_DOWNLOAD_RETRY_S: Final = 1.0
-"""Between two attempts while the object store does not answer; it starts in about a second."""
-
-
-class _BringUpError(Exception):
-    """A deployment cannot be brought up; the message is its FailureReason."""
 
 
 class Controller:
-    """Reconciles endpoints, between `start` and `stop`."""
+    """Reconciles endpoints, between `start` and `stop`.
+
+    `pace`: how many times faster than on AWS the waits of an update go by.
+    """
 
     def __init__(
         self,
         *,
         store: Store,
         launcher: Launcher,
-        objects: Objects,
-        pinger: Pinger,
-        models_folder: Path,
+        provisioner: Provisioner,
+        artifacts: ArtifactCache,
+        alarms: Alarms,
         clock: Clock,
-        startup_timeout_s: float = STARTUP_TIMEOUT_S,
-        serverless_startup_timeout_s: float = SERVERLESS_STARTUP_TIMEOUT_S,
-        health_check: HealthCheck = DEFAULT_HEALTH_CHECK,
+        pace: float = 1.0,
     ) -> None:
         self._store = store
         self._launcher = launcher
-        self._pinger = pinger
+        self._provisioner = provisioner
+        self._artifacts = artifacts
+        self._alarms = alarms
         self._clock = clock
-        self._artifacts = ArtifactCache(models_folder, objects=objects)
-        self._startup_timeout_s = startup_timeout_s
-        self._serverless_startup_timeout_s = serverless_startup_timeout_s
-        self._health_check = health_check
+        self._pace = pace
         self._tasks: dict[str, asyncio.Task[None]] = {}
-        self._fleets: dict[str, Fleet] = {}  # what takes the traffic, by endpoint
-        self._live: set[Fleet] = set()  # these, those on their way and those being stopped
+        self._traffic: dict[str, Traffic] = {}  # by endpoint
+        self._live: set[Capacity] = set()  # with traffic, on their way there, or being stopped
 
     async def start(self) -> None:
         """End what an earlier life left, and take up every endpoint where it stood."""
@@ -97,7 +92,7 @@ class Controller:
         for task in self._tasks.values():
             task.cancel()
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
-        await asyncio.gather(*map(self._stop_fleet, tuple(self._live)))
+        await asyncio.gather(*(capacity.stop() for capacity in tuple(self._live)))
 
     def reconcile(self, arn: str) -> None:
         """Look at an endpoint, because what is wanted of it has changed."""
@@ -105,9 +100,9 @@ class Controller:
         if running is None or running.done():
             self._tasks[arn] = asyncio.create_task(self._reconcile(arn))
 
-    def fleet(self, arn: str) -> Fleet | None:
-        """What serves an endpoint now."""
-        return self._fleets.get(arn)
+    def traffic(self, arn: str) -> Traffic | None:
+        """Who answers an endpoint's invocations now."""
+        return self._traffic.get(arn)
 
     async def _reconcile(self, arn: str) -> None:
         """Act until the endpoint is at rest.
@@ -119,8 +114,14 @@ class Controller:
             endpoint = Endpoint.of(resource)
             try:
                 match endpoint.status:
-                    case EndpointStatus.CREATING | EndpointStatus.UPDATING:
-                        await self._roll_out(endpoint)
+                    case EndpointStatus.CREATING:
+                        await self._create(endpoint)
+                    case EndpointStatus.UPDATING if endpoint.is_scaling:
+                        await self._scale(endpoint)
+                    case EndpointStatus.UPDATING:
+                        await self._update(endpoint)
+                    case EndpointStatus.ROLLING_BACK:
+                        await self._roll_back(endpoint)
                     case EndpointStatus.SYSTEM_UPDATING:
                         await self._bring_back(endpoint)
                     case EndpointStatus.DELETING:
@@ -129,165 +130,181 @@ class Controller:
                         break
                     case _:
                         assert_never(endpoint.status)
-            except _BringUpError as error:
-                self._fail(endpoint, reason=str(error))
+            except ProvisionError as error:
+                await self._fail(arn, reason=str(error))
             except Exception:  # noqa: BLE001  whatever it is, the endpoint must not hang for ever
                 _log.exception("a bug while endpoint %s was %s", arn, endpoint.status)
                 if endpoint.status is EndpointStatus.DELETING:
                     break  # stays so, and is tried again at the next start
-                self._fail(endpoint, reason=BUG)
+                await self._fail(arn, reason=BUG)
         self._tasks.pop(arn, None)
 
-    async def _roll_out(self, endpoint: Endpoint) -> None:
-        """Bring up what is pending, move the traffic at once, then end what served before.
-
-        This is SageMaker's default: blue/green, all at once, no baking (BC DeploymentConfig).
-        """
-        if endpoint.pending is None:
-            raise LookupError(f"{endpoint.arn} is {endpoint.status} with nothing pending")
-        deployment, fleet = await self._bring_up(endpoint, endpoint.pending)
-        old = self._fleets.get(endpoint.arn)
-        self._fleets[endpoint.arn] = fleet
-        switched = replace(endpoint, deployment=deployment, pending=None, failure_reason=None)
-        if old is not None:
-            self._store.save(switched.resource())
-            await old.drain()
-            await self._stop_fleet(old)
-        self._move(switched, EndpointEvent.HEALTHY)
+    async def _create(self, endpoint: Endpoint) -> None:
+        running = await self._provision(endpoint, _pending(endpoint))
+        self._traffic[endpoint.arn] = Traffic(blue=running)
+        self._settle(endpoint, running.deployment)
         await self._tidy()
+
+    async def _update(self, endpoint: Endpoint) -> None:
+        """Blue/green: bring green up, shift the traffic, then end blue."""
+        green = await self._provision(endpoint, _pending(endpoint))
+        traffic = self._traffic.get(endpoint.arn)
+        if traffic is None:  # it failed, or nothing of it came back after a restart
+            self._traffic[endpoint.arn] = Traffic(blue=green)
+            self._settle(endpoint, green.deployment)
+            return
+        blue = traffic.blue
+        plan = self._plan(endpoint, green.deployment)
+
+        def move(step: Step) -> None:
+            self._traffic[endpoint.arn] = Traffic(blue=blue, green=green, share=step.share)
+            self._note(endpoint.arn, stage="Baking" if step.wait_s else "ActivatingTraffic")
+
+        try:
+            await shift(plan, move=move, alarms=self._alarms, clock=self._clock)
+        except RollBackError as error:
+            self._begin_roll_back(endpoint.arn, reason=str(error))
+            return
+        self._note(endpoint.arn, deployment=green.deployment, pending=None, stage=None)
+        self._traffic[endpoint.arn] = Traffic(blue=green)
+        await self._clock.sleep(plan.termination_wait_s)
+        await blue.drain()
+        await self._stop(blue)
+        self._settle(endpoint, green.deployment)
+        await self._tidy()
+
+    async def _roll_back(self, endpoint: Endpoint) -> None:
+        traffic = self._traffic[endpoint.arn]
+        self._traffic[endpoint.arn] = Traffic(blue=traffic.blue)
+        if traffic.green is not None:
+            await traffic.green.drain()
+            await self._stop(traffic.green)
+        self._move(endpoint.arn, EndpointEvent.HEALTHY)
+        await self._tidy()
+
+    async def _scale(self, endpoint: Endpoint) -> None:
+        """Other weights and capacities for the fleet that serves."""
+        wanted = _pending(endpoint)
+        traffic = self._traffic[endpoint.arn]
+        try:
+            blue = await traffic.blue.resize(wanted)
+        except PingFailedError:
+            await traffic.blue.resize(traffic.blue.deployment)
+            self._begin_roll_back(
+                endpoint.arn,
+                reason="The instances asked for did not pass the ping health check. Please check"
+                " CloudWatch logs for this endpoint.",
+            )
+            return
+        self._traffic[endpoint.arn] = Traffic(blue=blue)
+        self._settle(endpoint, wanted)
 
     async def _bring_back(self, endpoint: Endpoint) -> None:
         """Start again what served before the restart, then go on with an update cut short."""
         if endpoint.deployment is None:
             raise LookupError(f"{endpoint.arn} is {endpoint.status} and never served")
-        deployment, fleet = await self._bring_up(endpoint, endpoint.deployment)
-        self._fleets[endpoint.arn] = fleet
-        endpoint = replace(endpoint, deployment=deployment)
-        now_ms = self._clock.now_ms()
-        endpoint = endpoint.moved(EndpointEvent.HEALTHY, at_ms=now_ms)
+        running = await self._provision(endpoint, endpoint.deployment)
+        self._traffic[endpoint.arn] = Traffic(blue=running)
+        self._note(endpoint.arn, deployment=running.deployment, stage=None)
+        self._move(endpoint.arn, EndpointEvent.HEALTHY)
         if endpoint.pending is not None:
-            endpoint = endpoint.moved(EndpointEvent.UPDATE, at_ms=now_ms)
-        self._store.save(endpoint.resource())
+            self._move(endpoint.arn, EndpointEvent.UPDATE)
 
     async def _delete(self, endpoint: Endpoint) -> None:
-        fleet = self._fleets.pop(endpoint.arn, None)
-        if fleet is not None:
-            await self._stop_fleet(fleet)
+        traffic = self._traffic.pop(endpoint.arn, None)
+        if traffic is not None:
+            await self._stop(traffic.blue)
         self._store.remove(endpoint.arn)
         await self._tidy()
 
-    async def _bring_up(self, endpoint: Endpoint, wanted: Deployment) -> tuple[Deployment, Fleet]:
-        """A healthy fleet, and the deployment with what its names were found to mean."""
-        begun = self._clock.monotonic()
-        timeout_s = self._timeout_s(wanted.variant)
-        deployment = await self._resolved(endpoint, wanted, deadline=begun + timeout_s)
-        variant = deployment.variant
-        fleet = Fleet(
-            FleetSpec(
-                endpoint_name=endpoint.name,
-                region=endpoint.region,
-                variant=variant,
-                model_dir=self._model_dir(deployment),
-            ),
-            launcher=self._launcher,
-            pinger=self._pinger,
-            clock=self._clock,
-            health_check=self._health_check,
+    async def _provision(self, endpoint: Endpoint, wanted: Deployment) -> Running:
+        def resolved(deployment: Deployment) -> None:
+            if endpoint.status is EndpointStatus.SYSTEM_UPDATING:
+                self._note(endpoint.arn, deployment=deployment)
+            else:
+                self._note(endpoint.arn, pending=deployment)
+
+        self._note(endpoint.arn, stage="Creating")
+        made: list[Capacity] = []
+
+        def note_made(capacity: Capacity) -> None:
+            made.append(capacity)
+            self._live.add(capacity)
+
+        try:
+            return await self._provisioner.provision(
+                endpoint, wanted, on_resolved=resolved, on_made=note_made
+            )
+        except BaseException:
+            self._live.difference_update(made)
+            raise
+
+    def _plan(self, endpoint: Endpoint, green: Deployment) -> ShiftPlan:
+        count = sum(variant.instance_count for variant in green.variants)
+        plan = plan_shift(endpoint.deployment_config, instance_count=count)
+        return plan.at_pace(self._pace)
+
+    async def _stop(self, running: Running) -> None:
+        await running.stop()
+        self._live.difference_update(running.capacities.values())
+
+    def _begin_roll_back(self, arn: str, *, reason: str) -> None:
+        _log.warning("endpoint %s: %s", arn, reason)
+        reason = reason[:_MAX_REASON_LENGTH]
+        self._note(arn, pending=None, is_scaling=False, stage=None, failure_reason=reason)
+        self._move(arn, EndpointEvent.ROLL_BACK)
+
+    def _settle(self, endpoint: Endpoint, deployment: Deployment) -> None:
+        """Write down that this is what serves, and that all is done."""
+        self._note(
+            endpoint.arn,
+            deployment=deployment,
+            pending=None,
+            is_scaling=False,
+            stage=None,
+            failure_reason=None,
         )
-        is_serverless = variant.serverless is not None
-        # Serverless has one time for download and start. DG serverless-endpoints.
-        spent_s = self._clock.monotonic() - begun if is_serverless else 0.0
-        self._live.add(fleet)
-        try:
-            await fleet.start(startup_timeout_s=timeout_s, spent_s=spent_s)
-        except PingFailedError as error:
-            self._live.discard(fleet)
-            raise _BringUpError(
-                f"The primary container for production variant {variant.name} did not pass the"
-                " ping health check. Please check CloudWatch logs for this endpoint."
-            ) from error
-        return deployment, fleet
+        self._move(endpoint.arn, EndpointEvent.HEALTHY)
 
-    def _timeout_s(self, variant: Variant) -> float:
-        if variant.serverless is not None:
-            return self._serverless_startup_timeout_s
-        return variant.startup_timeout_s or self._startup_timeout_s
+    async def _fail(self, arn: str, *, reason: str) -> None:
+        """Write down why. Where something served before, what was pending is given up."""
+        _log.warning("endpoint %s: %s", arn, reason)
+        resource = self._store.find(arn)
+        if resource is None:
+            return
+        latest = Endpoint.of(resource)
+        traffic = self._traffic.get(arn)
+        if traffic is not None and traffic.green is not None:  # a bug came in between
+            self._traffic[arn] = Traffic(blue=traffic.blue)
+            await self._stop(traffic.green)
+        pending = latest.pending if latest.deployment is None else None
+        reason = reason[:_MAX_REASON_LENGTH]
+        self._note(arn, pending=pending, is_scaling=False, stage=None, failure_reason=reason)
+        self._move(arn, EndpointEvent.UNHEALTHY)
 
-    async def _stop_fleet(self, fleet: Fleet) -> None:
-        await fleet.stop()
-        self._live.discard(fleet)
+    def _note(self, arn: str, **changes: object) -> None:
+        """Change what is kept of an endpoint, but for its status."""
+        resource = self._store.find(arn)
+        if resource is not None:
+            changed = replace(Endpoint.of(resource), **changes)  # type: ignore[arg-type]  # its fields
+            self._store.save(changed.resource())
 
-    async def _resolved(
-        self, endpoint: Endpoint, wanted: Deployment, *, deadline: float
-    ) -> Deployment:
-        """Look up image and artifact, once, and write down what they are."""
-        variant = wanted.variant
-        try:
-            image = wanted.resolved_image or self._launcher.resolve(variant.image)
-        except ImageMissingError as error:
-            raise _BringUpError(
-                f"Please make sure all images included in the model for the production variant"
-                f" {variant.name} exist, and that the execution role used to create the model has"
-                " permissions to access them."
-            ) from error
-        digest = wanted.model_data_digest
-        if variant.model_data_url and (digest is None or self._artifacts.find(digest) is None):
-            digest = await self._fetch(variant.model_data_url, deadline=deadline)
-        deployment = replace(
-            wanted,
-            resolved_image=image,
-            resolution_time_ms=wanted.resolution_time_ms or self._clock.now_ms(),
-            model_data_digest=digest,
-        )
-        if endpoint.status is EndpointStatus.SYSTEM_UPDATING:
-            self._store.save(replace(endpoint, deployment=deployment).resource())
-        else:
-            self._store.save(replace(endpoint, pending=deployment).resource())
-        return deployment
-
-    async def _fetch(self, url: str, *, deadline: float) -> str:
-        try:
-            return await self._fetched(url, deadline=deadline)
-        except (ObjectMissingError, ObjectStoreUnavailableError, OSError) as error:
-            _log.warning("could not download %s: %s", url, error)
-            raise _BringUpError(
-                f'Failed to download model data for container "container_1" from URL: "{url}".'
-                " Please ensure that there is an object located at the URL and that the role"
-                " passed to CreateModel has permissions to download the object."
-            ) from error
-        except ArchiveError as error:
-            raise _BringUpError(
-                f'Failed to extract model data archive for container "container_1" from URL'
-                f' "{url}". Please ensure that the object located at the URL is a valid tar.gz'
-                f" archive. Reason: {error.message}."
-            ) from error
-
-    async def _fetched(self, url: str, *, deadline: float) -> str:
-        """Try until the time is over, for as long as it is only the object store that is away."""
-        while True:
-            try:
-                return await self._artifacts.fetch(url)
-            except ObjectStoreUnavailableError:
-                if self._clock.monotonic() + _DOWNLOAD_RETRY_S > deadline:
-                    raise
-            await self._clock.sleep(_DOWNLOAD_RETRY_S)
-
-    def _model_dir(self, deployment: Deployment) -> Path:
-        if deployment.model_data_digest is None:
-            return self._artifacts.empty()
-        folder = self._artifacts.find(deployment.model_data_digest)
-        if folder is None:
-            raise LookupError(f"no artifact {deployment.model_data_digest}")
-        return folder
+    def _move(self, arn: str, event: EndpointEvent) -> None:
+        resource = self._store.find(arn)
+        if resource is not None:
+            moved = Endpoint.of(resource).moved(event, at_ms=self._clock.now_ms())
+            self._store.save(moved.resource())
 
     def _digests(self) -> set[str]:
         """The artifacts that endpoints need: what they run and what they are about to."""
         endpoints = [Endpoint.of(resource) for resource in self._store.all_of(Kind.ENDPOINT)]
         return {
-            each.model_data_digest
+            variant.model_data_digest
             for endpoint in endpoints
             for each in (endpoint.deployment, endpoint.pending)
-            if each is not None and each.model_data_digest is not None
+            if each is not None
+            for variant in each.variants
+            if variant.model_data_digest is not None
         }
 
     async def _tidy(self) -> None:
@@ -297,14 +314,8 @@ class Controller:
         except OSError:
             _log.exception("could not remove unused model artifacts")
 
-    def _move(self, endpoint: Endpoint, event: EndpointEvent) -> None:
-        self._store.save(endpoint.moved(event, at_ms=self._clock.now_ms()).resource())
 
-    def _fail(self, endpoint: Endpoint, *, reason: str) -> None:
-        """Write down why. Where something served before, what was pending is given up."""
-        _log.warning("endpoint %s: %s", endpoint.arn, reason)
-        resource = self._store.find(endpoint.arn)
-        latest = endpoint if resource is None else Endpoint.of(resource)
-        pending = latest.pending if latest.deployment is None else None
-        failed = replace(latest, pending=pending, failure_reason=reason[:_MAX_REASON_LENGTH])
-        self._move(failed, EndpointEvent.UNHEALTHY)
+def _pending(endpoint: Endpoint) -> Deployment:
+    if endpoint.pending is None:
+        raise LookupError(f"{endpoint.arn} is {endpoint.status} with nothing pending")
+    return endpoint.pending

@@ -1,10 +1,10 @@
 """The data folder: everything that the local SageMaker keeps, under one path.
 
-    keys.json        the one pair of access keys, made once (mode 0600)
+    keys.json        the access keys, made once or the user's own (mode 0600)
     lock             held while a process uses the folder; holds its pid
     running.json     where to reach it; written when it answers, removed when it stops
     state.sqlite3    Models, EndpointConfigs, Endpoints, tags
-    iam.sqlite3      the journal of IAM
+    iam.sqlite3      the journal of IAM and of what else moto answers, and metric data
     objects/         the object store's files
     logs/ models/ instances/
     gateway.log
@@ -27,21 +27,24 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Final, TextIO, TypeVar
 
+from portside.contract import INVOCATION_TIMEOUT_S
 from portside.errors import PortsideError
-from portside.local import leftover
+from portside.local import DEFAULT_IDLE_TIMEOUT_S, leftover
 
 _KEY_PREFIX: Final = "PSIDLOCAL"
 """What no key of AWS begins with, so that a key of the one is never taken for the other's."""
 _KEY_LENGTH: Final = 20
 _SECRET_LENGTH: Final = 40
 """Both lengths are those of AWS's long-lived keys."""
+OWN_STORE: Final = "own"
+"""In place of a URL where the object store is one of our own, in the folder."""
 _START_LOG: Final = "start.log"
 """What `portside local start` makes before the folder is held."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Keys:
-    """The access keys that the gateway accepts; there is no other pair."""
+    """A pair of access keys; the folder's is what all others that the gateway takes come from."""
 
     access_key_id: str
     secret_access_key: str
@@ -55,11 +58,25 @@ class Running:
     process_start_time: str
     """In the system's spelling; tells the process from another that got its pid later."""
     url: str
+    host: str
+    """Where it listens; `url` is how to reach it from this machine."""
     port: int
+    s3: str
+    """The URL of the store that it passes S3 on to, or `own`."""
     account: str
     region: str
+    engine: str
+    """What instances run in, as chosen."""
     started_at: str
     """ISO 8601, UTC."""
+    idle_timeout_s: float = DEFAULT_IDLE_TIMEOUT_S
+    """After so long a serverless instance that nobody calls is stopped."""
+    iam: str = "on"
+    """`on` or `off`: whether it is looked at what execution roles may do."""
+    invocation_timeout_s: float = INVOCATION_TIMEOUT_S
+    pace: float = 1.0
+    strict_payload: bool = False
+    """Whether real-time bodies may have 6 MB only."""
 
 
 _Kept = TypeVar("_Kept", Keys, Running)
@@ -117,6 +134,11 @@ class DataFolder:
         return self.path / "instances"
 
     @property
+    def containers(self) -> Path:
+        """Folders of running instances that are containers."""
+        return self.path / "containers"
+
+    @property
     def gateway_log(self) -> Path:
         """One line per request, and what went wrong."""
         return self.path / "gateway.log"
@@ -171,11 +193,11 @@ def _take(lock: TextIO, path: Path) -> None:
 # --- Keys --------------------------------------------------------------------
 
 
-def keep_keys(folder: DataFolder) -> Keys:
-    """The folder's keys, made at the first call."""
-    if not folder.keys_file.exists():
+def keep_keys(folder: DataFolder, chosen: Keys | None = None) -> Keys:
+    """The folder's keys: those that were chosen, else those it has, else new ones."""
+    if chosen is not None or not folder.keys_file.exists():
         try:
-            _write(folder.keys_file, asdict(_new_keys()))
+            _write(folder.keys_file, asdict(chosen or _new_keys()))
         except OSError as error:
             raise PortsideError(
                 f"could not write the access keys to `{folder.keys_file}`: {_reason(error)}",
@@ -248,10 +270,11 @@ def _read(file: Path, kind: type[_Kept]) -> _Kept:
     except RecursionError as error:
         raise ValueError("it is nested too deep") from error
     names = [field.name for field in fields(kind)]
-    missing = [name for name in names if not isinstance(content, dict) or not content.get(name)]
+    held = content if isinstance(content, dict) else {}
+    missing = [name for name in names if held.get(name) in {None, ""}]
     if missing:
         raise ValueError(f"`{missing[0]}` is missing")
-    return kind(**{name: content[name] for name in names})
+    return kind(**{name: held[name] for name in names})
 
 
 def _reason(error: Exception) -> str:

@@ -1,7 +1,7 @@
 """An endpoint and what it runs, as values, and as the JSON that the store keeps.
 
-A `Deployment` is copied out of the EndpointConfig and the Model when it is
-asked for, because both may be deleted while the endpoint lives.
+A `Deployment` is copied out of the EndpointConfig and its Models when it is
+asked for, because all of these may be deleted while the endpoint lives.
 """
 
 from __future__ import annotations
@@ -15,10 +15,12 @@ from portside.local.resource import Kind, Resource, arn_of
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Variant:
-    """A ProductionVariant with its Model's container.
+    """A ProductionVariant with its Model's container, and what its names were found to mean.
 
-    `serverless` is AWS's own ServerlessConfig; where it is None, `instance_count`
-    instances run.
+    `role_arn` is the Model's execution role. `serverless` is AWS's own ServerlessConfig;
+    where it is None, `instance_count` instances run. `resolved_image` and
+    `model_data_digest` (sha256 of `model.tar.gz`, in hex) are None until they are looked
+    up; from then on every new instance gets them.
     """
 
     name: str
@@ -30,27 +32,50 @@ class Variant:
     instance_count: int
     serverless: dict[str, int] | None
     startup_timeout_s: int | None
+    instance_type: str | None = None
+    routing: str | None = None
+    resolved_image: str | None = None
+    resolution_time_ms: int | None = None
+    model_data_digest: str | None = None
+    role_arn: str | None = None
+
+    def scaled_as(self, other: Variant) -> Self:
+        """This one, with the weight and capacity of the other."""
+        return replace(
+            self,
+            weight=other.weight,
+            instance_count=other.instance_count,
+            serverless=other.serverless,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deployment:
-    """What an EndpointConfig came to: its variant, and what its names were found to mean.
-
-    `resolved_image` and `model_data_digest` (sha256 of `model.tar.gz`, in hex) are
-    None until they are looked up; from then on they are what every new instance gets.
-    """
+    """What an EndpointConfig came to; `data_capture` is AWS's own DataCaptureConfig."""
 
     config_name: str
-    variant: Variant
+    variants: tuple[Variant, ...]
     requested_time_ms: int
-    resolved_image: str | None = None
-    resolution_time_ms: int | None = None
-    model_data_digest: str | None = None
+    data_capture: dict[str, Any] | None = None
+
+    @property
+    def is_serverless(self) -> bool:
+        """Whether it runs without instances of its own; SageMaker allows no mixture."""
+        return any(variant.serverless is not None for variant in self.variants)
+
+    def variant(self, name: str) -> Variant | None:
+        """The variant of this name."""
+        return next((each for each in self.variants if each.name == name), None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
-    """An endpoint: `deployment` serves, `pending` is on its way."""
+    """An endpoint: `deployment` serves, `pending` is on its way.
+
+    `is_scaling`: what is pending has other weights and capacities, and nothing else is new.
+    `stage` is the VariantStatus of what is pending, in SageMaker's words.
+    `deployment_config` is AWS's own DeploymentConfig, of the last update that had one.
+    """
 
     account: str
     region: str
@@ -60,6 +85,9 @@ class Endpoint:
     last_modified_time_ms: int
     deployment: Deployment | None = None
     pending: Deployment | None = None
+    is_scaling: bool = False
+    stage: str | None = None
+    deployment_config: dict[str, Any] | None = None
     failure_reason: str | None = None
 
     @property
@@ -90,6 +118,9 @@ class Endpoint:
             last_modified_time_ms=resource.last_modified_time_ms,
             deployment=_deployment(members["deployment"]),
             pending=_deployment(members["pending"]),
+            is_scaling=members["is_scaling"],
+            stage=members["stage"],
+            deployment_config=members["deployment_config"],
             failure_reason=members["failure_reason"],
         )
 
@@ -106,6 +137,9 @@ class Endpoint:
             members={
                 "deployment": None if self.deployment is None else asdict(self.deployment),
                 "pending": None if self.pending is None else asdict(self.pending),
+                "is_scaling": self.is_scaling,
+                "stage": self.stage,
+                "deployment_config": self.deployment_config,
                 "failure_reason": self.failure_reason,
             },
         )
@@ -114,4 +148,5 @@ class Endpoint:
 def _deployment(members: dict[str, Any] | None) -> Deployment | None:
     if members is None:
         return None
-    return Deployment(**{**members, "variant": Variant(**members["variant"])})
+    variants = tuple(Variant(**variant) for variant in members["variants"])
+    return Deployment(**{**members, "variants": variants})

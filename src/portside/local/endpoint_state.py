@@ -1,13 +1,12 @@
 """The life of an endpoint: its states, what can happen to it, and where that leads.
 
-                     ┌───────────── healthy ─────────────┐
-    Creating ────────┤                                   ▼
-        │            └──────────────────────────────▶ InService ──update──▶ Updating
-        │ unhealthy                                   │   ▲  ▲                 │
-        ▼                                     restart │   │  └─ healthy, or ───┘
-      Failed ◀──────── unhealthy ──── SystemUpdating ◀┘   │     unhealthy (old stays)
-        │                                   └── healthy ──┘
-        └─────── delete ──────▶ Deleting ──▶ gone          (InService too: delete)
+    Creating ──healthy─▶ InService ──update─▶ Updating ──healthy─▶ InService
+        │                 │  ▲   │               │  │
+        │ unhealthy       │  │   │ restart       │  └─unhealthy─▶ InService (the old one serves)
+        ▼                 │  │   ▼               ▼ roll back
+      Failed ◀─unhealthy──┼─ SystemUpdating    RollingBack ──healthy─▶ InService (likewise)
+        │                 │
+        └─────── delete ──┴─▶ Deleting ──▶ gone
 
 The states are SageMaker's (BC EndpointStatus). A restart of the local
 SageMaker is to its endpoints what maintenance is on AWS: SystemUpdating until
@@ -26,6 +25,7 @@ class EndpointStatus(StrEnum):
     CREATING = "Creating"
     IN_SERVICE = "InService"
     UPDATING = "Updating"
+    ROLLING_BACK = "RollingBack"
     SYSTEM_UPDATING = "SystemUpdating"
     DELETING = "Deleting"
     FAILED = "Failed"
@@ -41,6 +41,7 @@ class EndpointStatus(StrEnum):
         return self in {
             EndpointStatus.IN_SERVICE,
             EndpointStatus.UPDATING,
+            EndpointStatus.ROLLING_BACK,
             EndpointStatus.SYSTEM_UPDATING,
         }
 
@@ -50,7 +51,8 @@ class EndpointEvent(StrEnum):
 
     HEALTHY = "its new instances all answer"
     UNHEALTHY = "its new instances cannot be brought up"
-    UPDATE = "UpdateEndpoint was asked for"
+    UPDATE = "another configuration, weight or capacity was asked for"
+    ROLL_BACK = "an update has to be undone"
     DELETE = "DeleteEndpoint was asked for"
     RESTART = "the local SageMaker starts again"
 
@@ -70,7 +72,11 @@ MOVES: Final = {
     (_S.IN_SERVICE, _E.RESTART): _S.SYSTEM_UPDATING,
     (_S.UPDATING, _E.HEALTHY): _S.IN_SERVICE,
     (_S.UPDATING, _E.UNHEALTHY): _S.IN_SERVICE,
+    (_S.UPDATING, _E.ROLL_BACK): _S.ROLLING_BACK,
     (_S.UPDATING, _E.RESTART): _S.SYSTEM_UPDATING,
+    (_S.ROLLING_BACK, _E.HEALTHY): _S.IN_SERVICE,
+    (_S.ROLLING_BACK, _E.UNHEALTHY): _S.IN_SERVICE,
+    (_S.ROLLING_BACK, _E.RESTART): _S.SYSTEM_UPDATING,
     (_S.SYSTEM_UPDATING, _E.HEALTHY): _S.IN_SERVICE,
     (_S.SYSTEM_UPDATING, _E.UNHEALTHY): _S.FAILED,
     (_S.SYSTEM_UPDATING, _E.RESTART): _S.SYSTEM_UPDATING,

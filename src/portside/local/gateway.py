@@ -2,21 +2,20 @@
 
     ASGI ─▶ Request ─▶ whose signature? ─▶ which service? ─▶ body ─▶ signature proved
         ├─ s3           ─▶ object store, streamed both ways
-        ├─ iam, sts     ─▶ delegated
+        ├─ iam, sts, sns, cloudwatch, application-autoscaling ─▶ delegated
         └─ all others   ─▶ operation ─▶ parse ─▶ validate ─▶ handler ─▶ serialize
 
 A fault anywhere on the way becomes the answer, in the protocol of the service that was
 asked; whatever else is raised is a bug of ours: InternalFailure to the caller, the
 traceback to the log.
 
-Two paths are Portside's own, and not for web pages. `GET /_portside/health` needs no
-signature; `POST /_portside/reset` needs one, for any service, as who can empty the
-folder must be able to read its keys.
+Three paths are Portside's own, and not for web pages. `GET /_portside/health` needs no
+signature; `GET /_portside/endpoints` and `POST /_portside/reset` need one, for any service, as
+who can empty the folder must be able to read its keys.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import time
@@ -26,7 +25,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from portside.local import sigv4
+from portside.local import sigv2, sigv4
 from portside.local.asgi import (
     Body,
     Outgoing,
@@ -37,13 +36,16 @@ from portside.local.asgi import (
     read_request,
     send_response,
 )
-from portside.local.denial import deny
+from portside.local.denial import deny, leeway
+from portside.local.key_ring import KeyRing
+from portside.local.listener import is_loopback
 from portside.local.protocol import parser, serializer
 from portside.local.protocol.call import Call, Handler
 from portside.local.protocol.fault import Fault
 from portside.local.protocol.message import ClientGoneError, Request, Response
 from portside.local.protocol.service import (
-    IAM,
+    DELEGATED,
+    GLOBAL,
     RUNTIME,
     S3,
     STS,
@@ -66,7 +68,6 @@ INVOCATION_PAYLOAD_BYTES: Final = 64 * 1024 * 1024
 which depend on the endpoint and are refused by the runtime in its own words."""
 
 OWN_PREFIX: Final = "/_portside/"
-_LOOPBACK_NAMES: Final = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
 _log = logging.getLogger(__name__)
 
@@ -74,13 +75,20 @@ _log = logging.getLogger(__name__)
 class Objects(Protocol):
     """Who answers S3."""
 
-    async def forward(self, request: Request, body: AsyncIterator[bytes]) -> Response:
-        """Answer a request whose signature was checked."""
+    async def forward(
+        self,
+        request: Request,
+        body: AsyncIterator[bytes],
+        *,
+        body_hash: str,
+        seed: sigv4.Seed | None,
+    ) -> Response:
+        """Answer a request whose signature was checked, but for those of its body's chunks."""
         ...
 
 
 class Delegated(Protocol):
-    """Who answers IAM and STS."""
+    """Who answers IAM, STS, SNS, CloudWatch and Application Auto Scaling."""
 
     async def answer(self, service: str, request: Request, body: bytes) -> Response:
         """Answer a request whose signature was checked."""
@@ -109,6 +117,10 @@ class Platform(Protocol):
         """What is running and how it fares."""
         ...
 
+    def endpoints(self) -> list[dict[str, Any]]:
+        """What runs of every endpoint, and how many invocations it had."""
+        ...
+
     async def reset(self) -> None:
         """Empty everything."""
         ...
@@ -128,23 +140,32 @@ class Gateway:
     """The ASGI application."""
 
     def __init__(
-        self, *, platform: Platform, keys: Keys, account: str, region: str, clock: Clock
+        self,
+        *,
+        platform: Platform,
+        keys: Keys,
+        account: str,
+        region: str,
+        clock: Clock,
+        loopback_only: bool = True,
     ) -> None:
         self._platform = platform
-        self._secrets = {keys.access_key_id: keys.secret_access_key}
+        self._keys = KeyRing(keys, clock=clock)
         self._account = account
         self._region = region
         self._clock = clock
+        self._loopback_only = loopback_only
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         started = time.perf_counter()
         request, request_id = read_request(scope), str(uuid.uuid4())
+        body = Body(receive)
         try:
-            answer = await self._answer(request, Body(receive), request_id=request_id)
+            answer = await self._answer(request, body, request_id=request_id)
+            await send_response(answer, send, body)
         except ClientGoneError:
             return
-        await send_response(answer, send)
         _log.info(
             "%s %s %s %d %.1f ms %s",
             request.method,
@@ -177,6 +198,8 @@ class Gateway:
     ) -> Response:
         if request.path.startswith(OWN_PREFIX):
             return await self._answer_own(request, claim, body, request_id=request_id)
+        if sigv2.is_link(request):
+            return await self._answer_link(request, body)
         if isinstance(claim, sigv4.Denial):
             raise deny(_who_refuses(request, claim), claim)
         service = find_service(claim.service, request)
@@ -185,15 +208,28 @@ class Gateway:
         asked = Asked(request=request, request_id=request_id, claim=claim, service=service)
         return await self._answer_signed(asked, body)
 
+    async def _answer_link(self, request: Request, body: Body) -> Response:
+        verdict = sigv2.verify(request, secrets=self._keys, now=self._now())
+        if isinstance(verdict, sigv4.Denial):
+            raise deny(S3, verdict)
+        return await self._parts().objects.forward(
+            request, aiter(body), body_hash=sigv4.UNSIGNED_PAYLOAD, seed=None
+        )
+
     async def _answer_signed(self, asked: Asked, body: Body) -> Response:
         if asked.service is S3:
             declared = _declared_hash(asked)
-            self._prove(asked, body_hash=declared)
-            return await self._parts().objects.forward(asked.request, body.checked(declared))
-        content = await self._read_proved(asked, body)
-        if asked.service in {IAM, STS}:
+            seed = self._prove(asked, body_hash=declared).seed
+            return await self._parts().objects.forward(
+                asked.request, body.checked(declared), body_hash=declared, seed=seed
+            )
+        caller, content = await self._read_proved(asked, body)
+        if asked.service in DELEGATED:
+            if asked.service not in GLOBAL and asked.claim.region != self._region:
+                raise _other_region(asked.claim.region, self._region)
             delegated = self._parts().delegated
-            return await delegated.answer(asked.service.name, asked.request, content)
+            answer = await delegated.answer(asked.service.name, asked.request, content)
+            return self._keys.reissue(answer, caller=caller) if asked.service is STS else answer
         return await self._answer_operation(asked, content)
 
     async def _answer_operation(self, asked: Asked, content: bytes) -> Response:
@@ -212,24 +248,29 @@ class Gateway:
             account=self._account,
             region=self._region,
             request_id=asked.request_id,
+            received_s=asked.request.received_s,
         )
         return serializer.serialize(operation, await handlers[operation.name](call))
 
-    async def _read_proved(self, asked: Asked, body: Body) -> bytes:
+    async def _read_proved(self, asked: Asked, body: Body) -> tuple[sigv4.Caller, bytes]:
         content = await body.read(limit=_body_limit(asked.service))
-        self._prove(asked, body_hash=hashlib.sha256(content).hexdigest())
-        return content
+        return self._prove(asked, body_hash=body.sha256), content
 
-    def _prove(self, asked: Asked, *, body_hash: str) -> None:
+    def _prove(self, asked: Asked, *, body_hash: str) -> sigv4.Caller:
         verdict = sigv4.verify(
             asked.request,
             asked.claim,
             body_hash=body_hash,
-            secret_of=self._secrets.get,
-            now=datetime.fromtimestamp(self._clock.now_ms() / 1000, UTC),
+            secrets=self._keys,
+            now=self._now(),
+            leeway=leeway(asked.service),
         )
         if isinstance(verdict, sigv4.Denial):
             raise deny(asked.service, verdict)
+        return verdict
+
+    def _now(self) -> datetime:
+        return datetime.fromtimestamp(self._clock.now_ms() / 1000, UTC)
 
     def _parts(self) -> Parts:
         parts = self._platform.parts
@@ -240,20 +281,29 @@ class Gateway:
     async def _answer_own(
         self, request: Request, claim: sigv4.Claim | sigv4.Denial, body: Body, *, request_id: str
     ) -> Response:
-        if not _from_a_program(request):
+        if not _from_a_program(request, loopback_only=self._loopback_only):
             return _json(403, {"error": "requests of web pages and for other hosts are refused"})
         match request.method, request.path.removeprefix(OWN_PREFIX):
             case "GET", "health":
                 return _json(200, self._platform.health())
+            case "GET", "endpoints":
+                await self._prove_own(request, claim, body, request_id=request_id)
+                return _json(200, {"endpoints": self._platform.endpoints()})
             case "POST", "reset":
-                if isinstance(claim, sigv4.Denial):
-                    raise deny(RUNTIME, claim)
-                asked = Asked(request=request, request_id=request_id, claim=claim, service=RUNTIME)
-                await self._read_proved(asked, body)
+                await self._prove_own(request, claim, body, request_id=request_id)
                 await self._platform.reset()
                 return _json(200, {"status": "empty"})
             case _:
-                return _json(404, {"error": "there is `GET health` and `POST reset`"})
+                known = "`GET health`, `GET endpoints` and `POST reset`"
+                return _json(404, {"error": f"there are {known}"})
+
+    async def _prove_own(
+        self, request: Request, claim: sigv4.Claim | sigv4.Denial, body: Body, *, request_id: str
+    ) -> None:
+        if isinstance(claim, sigv4.Denial):
+            raise deny(RUNTIME, claim)
+        asked = Asked(request=request, request_id=request_id, claim=claim, service=RUNTIME)
+        await self._read_proved(asked, body)
 
 
 # --- Rules and refusals ------------------------------------------------------
@@ -264,12 +314,12 @@ def _json(status: int, content: dict[str, Any]) -> Response:
     return Response(status=status, headers=(("Content-Type", "application/json"),), body=body)
 
 
-def _from_a_program(request: Request) -> bool:
+def _from_a_program(request: Request, *, loopback_only: bool) -> bool:
     """Whether no browser sent it, and it was meant for this machine (against DNS rebinding)."""
     host = (request.header("host") or "").rpartition(":")
     name = host[0] if host[2].isdecimal() else "".join(host)
     from_browser = request.header("origin") or request.header("sec-fetch-site")
-    return name in _LOOPBACK_NAMES and not from_browser
+    return not from_browser and (is_loopback(name) or not loopback_only)
 
 
 def _body_limit(service: Service) -> int:

@@ -91,7 +91,7 @@ class Process(Protocol):
 class Launcher(Protocol):
     """What can start instances."""
 
-    def resolve(self, image: str) -> str:
+    async def resolve(self, image: str) -> str:
         """The image with its digest; raises `ImageMissingError`."""
         ...
 

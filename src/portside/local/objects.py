@@ -1,49 +1,47 @@
-"""The object store: SeaweedFS as a child process, its S3 API passed through, and used inside.
+"""The objects: S3's requests passed on to the store that keeps them, and used inside.
 
-    S3 request, signature checked ──forward──▶ SeaweedFS ──▶ answer, streamed both ways
-    controller, CreateModel ──exists, download──▶ SeaweedFS
+    S3 request, proved ──forward──▶ signed anew ──▶ store ──▶ answer, streamed both ways
+    controller, CreateModel ──exists, download──▶ store
+    data capture ──put──▶ store
 
-SeaweedFS has the same keys as the gateway. A request reaches it with the path, query,
-Host and Authorization that the client sent, so it checks the signature again, and the
-checksums that SDKs add to a payload. Where it dies it is started again; while it is
-not there, S3 answers 503, which SDKs retry, and all else goes on.
+The store is a SeaweedFS of our own, or one that was there before us: `Source` is what is
+known of it. It has keys of its own and checks the signature that it gets, and the checksums
+that SDKs add to a payload. While it is not there, S3 answers 503, which SDKs retry, and all
+else goes on.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
-import signal
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+import hashlib
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
-from urllib.parse import quote
+from typing import Final, Protocol
+from urllib.parse import quote, urlsplit
 
 import aiohttp
-from botocore.auth import S3SigV4Auth
-from botocore.awsrequest import AWSRequest
-from botocore.credentials import Credentials
 from yarl import URL
 
-from portside.local import leftover, seaweedfs
+from portside.local import signed_chunk
 from portside.local.artifact_cache import ObjectMissingError, ObjectStoreUnavailableError
+from portside.local.canonical import split_bucket
 from portside.local.clock import Clock
 from portside.local.data_folder import Keys
 from portside.local.protocol.fault import Fault
 from portside.local.protocol.message import ClientGoneError, Request, Response
 from portside.local.refusal import unavailable
+from portside.local.sigv4 import Seed
+from portside.local.store_signature import Signer
 
-READY_TIMEOUT_S: Final = 30.0
-"""How long an S3 request waits for a store that is starting; it takes about a second."""
+PATIENCE_S: Final = 30.0
+"""How long a request waits for a store that is starting, which takes about a second."""
 _INSIDE_TIMEOUT: Final = aiohttp.ClientTimeout(
-    total=None, sock_connect=READY_TIMEOUT_S, sock_read=READY_TIMEOUT_S
+    total=None, sock_connect=PATIENCE_S, sock_read=PATIENCE_S
 )
-"""For each piece of an answer: a model may be big, but a store on this machine is not slow."""
-_POLL_S: Final = 0.02
-_RESTART_DELAY_S: Final = 1.0
-_STOP_GRACE_S: Final = 10.0
-"""SIGTERM to SIGKILL; SeaweedFS needs about a second to write its volumes out."""
+"""For each piece of an answer: a model may be big, but a store nearby is not slow."""
 _CHUNK_BYTES: Final = 256 * 1024
 
 _HOP_BY_HOP: Final = frozenset(
@@ -52,109 +50,74 @@ _HOP_BY_HOP: Final = frozenset(
 """Headers of one connection, RFC 9110 section 7.6.1; both sides make their own."""
 _NOT_FORWARDED: Final = _HOP_BY_HOP | {"expect"}
 """The gateway has told the client to continue by the time it reads the body."""
-_NOT_RUNNING: Final = "The object store is not running. Its output is in objects.log."
 
-_log = logging.getLogger(__name__)
+
+class Source(Protocol):
+    """The store that keeps the objects."""
+
+    @property
+    def keys(self) -> Keys:
+        """With which requests to it are signed."""
+        ...
+
+    @property
+    def state(self) -> str:
+        """How it fares, for those who ask."""
+        ...
+
+    @property
+    def takes_any_host(self) -> bool:
+        """Whether the client's Host may stand, so that addresses in answers are the gateway's."""
+        ...
+
+    @property
+    def absence(self) -> str:
+        """What S3 answers while it cannot be reached."""
+        ...
+
+    async def start(self) -> None:
+        """Begin to start it; who needs it waits for its address."""
+        ...
+
+    async def stop(self) -> None:
+        """Leave it in order."""
+        ...
+
+    async def url(self) -> str:
+        """Its address, without a path, when it is ready; raises TimeoutError."""
+        ...
 
 
 class ObjectStore:
-    """Runs between `start` and `stop`, which do not wait for it to be ready."""
+    """What the gateway and the controller know of the store, between `start` and `stop`."""
 
-    def __init__(
-        self, folder: Path, *, program: str, keys: Keys, region: str, clock: Clock
-    ) -> None:
-        self._folder = folder
-        self._keys = keys
+    def __init__(self, source: Source, *, region: str, clock: Clock) -> None:
+        self._source = source
+        self._signer = Signer(keys=source.keys, region=region)
         self._region = region
         self._clock = clock
-        self._program = program
-        self._ready = asyncio.Event()
-        self._url = ""
-        self._process: asyncio.subprocess.Process | None = None
-        self._life: asyncio.Task[None] | None = None
         self._session: aiohttp.ClientSession | None = None
 
-    # --- Life ----------------------------------------------------------------
-
     @property
-    def is_ready(self) -> bool:
-        """Whether it answers now."""
-        return self._ready.is_set()
+    def state(self) -> str:
+        """How the store fares."""
+        return self._source.state
 
     async def start(self) -> None:
-        """Begin to start it; requests wait until it is ready."""
-        leftover.end(self._folder / "process.json")
+        """Begin to start the store; requests wait until it is ready."""
         self._session = aiohttp.ClientSession(
             auto_decompress=False,
             connector=aiohttp.TCPConnector(limit=0),
             cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=aiohttp.ClientTimeout(sock_connect=READY_TIMEOUT_S),
+            timeout=aiohttp.ClientTimeout(sock_connect=PATIENCE_S),
         )
-        self._life = asyncio.create_task(self._live())
+        await self._source.start()
 
     async def stop(self) -> None:
-        """End it, with time to write out what it holds."""
-        if self._life is not None:
-            self._life.cancel()
-            await asyncio.gather(self._life, return_exceptions=True)
-        if self._process is not None:
-            await _end(self._process)
-            seaweedfs.sweep(self._folder)
+        """End the store where it is ours."""
+        await self._source.stop()
         if self._session is not None:
             await self._session.close()
-
-    async def _live(self) -> None:
-        """Start it, and again whenever it ends by itself."""
-        while True:
-            try:
-                self._process = await self._spawn()
-            except OSError:
-                _log.exception("the object store cannot be started")
-                await self._clock.sleep(_RESTART_DELAY_S)
-                continue
-            waiting = asyncio.create_task(self._become_ready())
-            try:
-                code = await self._process.wait()
-            finally:
-                waiting.cancel()
-                self._ready.clear()
-            _log.error("the object store ended with exit code %d; see objects.log", code)
-            await self._clock.sleep(_RESTART_DELAY_S)
-
-    async def _spawn(self) -> asyncio.subprocess.Process:
-        self._folder.mkdir(parents=True, exist_ok=True)
-        seaweedfs.sweep(self._folder)
-        await asyncio.to_thread(seaweedfs.shut, self._folder)
-        ports = seaweedfs.free_ports()
-        seaweedfs.keep_ports(self._folder, ports)
-        self._url = f"http://{seaweedfs.LOOPBACK}:{ports[0]}"
-        command = seaweedfs.command_line(self._program, self._folder, ports=ports)
-        with (self._folder.parent / "objects.log").open("wb") as log:
-            process = await asyncio.create_subprocess_exec(
-                *command,
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                cwd=self._folder,
-                env=seaweedfs.environment(self._keys, self._folder),
-                start_new_session=True,  # Ctrl-C in the terminal is for the gateway to pass on
-            )
-        try:
-            leftover.write_down(self._folder / "process.json", pid=process.pid)
-        except OSError:
-            process.kill()  # a process that nobody knows of would outlive us
-            await process.wait()
-            raise
-        return process
-
-    async def _become_ready(self) -> None:
-        while True:
-            with suppress(aiohttp.ClientError, TimeoutError):
-                async with self._http.get(f"{self._url}/healthz") as answer:
-                    if answer.status == 200:
-                        self._ready.set()
-                        return
-            await self._clock.sleep(_POLL_S)
 
     @property
     def _http(self) -> aiohttp.ClientSession:
@@ -162,23 +125,28 @@ class ObjectStore:
             raise RuntimeError("the object store was not started")
         return self._session
 
-    async def _when_ready(self) -> None:
-        """Wait for a store that is starting; raises TimeoutError."""
-        await asyncio.wait_for(self._ready.wait(), READY_TIMEOUT_S)
+    # --- Passing on ----------------------------------------------------------
 
-    # --- Passing through -----------------------------------------------------
+    async def forward(
+        self, request: Request, body: AsyncIterator[bytes], *, body_hash: str, seed: Seed | None
+    ) -> Response:
+        """Pass a proved request on; body and answer are streamed.
 
-    async def forward(self, request: Request, body: AsyncIterator[bytes]) -> Response:
-        """Pass a request of S3 on; body and answer are streamed."""
+        `body_hash` is what the client declared, `seed` what its chunks' signatures go on from.
+        """
         has_body = request.header("content-length") not in {None, "0"} or (
             request.header("transfer-encoding") is not None
         )
         try:
-            await self._when_ready()
+            url = await self._source.url()
+            host = None if self._source.takes_any_host else urlsplit(url).netloc
+            signed, ours = self._sign(_by_path(request, host=host), body_hash=body_hash)
+            if seed is not None and body_hash.startswith(signed_chunk.DECLARED):
+                body = signed_chunk.sign_anew(body, theirs=seed, ours=ours)
             answer = await self._http.request(
-                request.method,
-                _url(self._url, request.path, request.query),
-                headers=[pair for pair in request.headers if pair[0] not in _NOT_FORWARDED],
+                signed.method,
+                _url(url, signed.path, signed.query),
+                headers=[pair for pair in signed.headers if pair[0] not in _NOT_FORWARDED],
                 data=body if has_body else None,
                 skip_auto_headers=("Accept", "Accept-Encoding", "Content-Type", "User-Agent"),
                 allow_redirects=False,
@@ -186,10 +154,14 @@ class ObjectStore:
         except (aiohttp.ClientError, TimeoutError) as error:
             if isinstance(error.__cause__, Fault | ClientGoneError):  # raised by the body
                 raise error.__cause__ from error
-            raise unavailable(_NOT_RUNNING) from error
-        if answer.status == 409 and _creates_bucket(request):
-            return await self._bucket_again(request, answer)
+            raise unavailable(self._source.absence) from error
+        if answer.status == 409 and _creates_bucket(signed):
+            return await self._bucket_again(signed, answer)
         return Response(status=answer.status, headers=_headers(answer), body=_pieces(answer))
+
+    def _sign(self, request: Request, *, body_hash: str) -> tuple[Request, Seed]:
+        now = datetime.fromtimestamp(self._clock.now_ms() / 1000, UTC)
+        return self._signer.sign(request, body_hash=body_hash, now=now)
 
     async def _bucket_again(self, request: Request, answer: aiohttp.ClientResponse) -> Response:
         """To create a bucket that is the caller's already is a success in us-east-1.
@@ -222,21 +194,32 @@ class ObjectStore:
                 async for piece in answer.content.iter_chunked(_CHUNK_BYTES):
                     await asyncio.to_thread(file.write, piece)
 
+    async def put(self, bucket: str, key: str, body: bytes) -> None:
+        """Keep an object.
+
+        Raises `ObjectMissingError` where there is no such bucket, and
+        `ObjectStoreUnavailableError` where the store cannot keep it now.
+        """
+        async with self._ask("PUT", bucket, key, body=body) as answer:
+            if answer.status != 200:
+                raise ObjectMissingError(f"s3://{bucket}/{key}: status {answer.status}")
+
     @asynccontextmanager
     async def _ask(
-        self, method: str, bucket: str, key: str
+        self, method: str, bucket: str, key: str, *, body: bytes = b""
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         """The store's answer; any refusal of its own means that there is no such object."""
         try:
-            await self._when_ready()
+            url = await self._source.url()
             path = f"/{quote(bucket, safe='')}/{quote(key, safe='/~')}"
-            signed = AWSRequest(method=method, url=self._url + path)
-            credentials = Credentials(self._keys.access_key_id, self._keys.secret_access_key)
-            S3SigV4Auth(credentials, "s3", self._region).add_auth(signed)
+            headers = (("host", urlsplit(url).netloc),)
+            asked = Request(method=method, path=path, query="", headers=headers)
+            signed, _ = self._sign(asked, body_hash=hashlib.sha256(body).hexdigest())
             async with self._http.request(
                 method,
-                _url(self._url, path),
-                headers=dict(signed.headers.items()),
+                _url(url, path),
+                headers=signed.headers,
+                data=body or None,
                 allow_redirects=False,  # as for a bucket named `..`, whose path it would tidy
                 timeout=_INSIDE_TIMEOUT,
             ) as answer:
@@ -250,6 +233,13 @@ class ObjectStore:
 # --- Pieces ------------------------------------------------------------------
 
 
+def _by_path(request: Request, *, host: str | None) -> Request:
+    """The request with its bucket in the path, and for another host where one is given."""
+    asked, path = split_bucket(request)
+    others = tuple(pair for pair in request.headers if pair[0] != "host")
+    return replace(request, path=path, headers=(("host", host or asked), *others))
+
+
 def _url(base: str, path: str, query: str = "") -> URL:
     """The address with path and query byte for byte, as they were signed."""
     return URL(f"{base}{path}?{query}" if query else base + path, encoded=True)
@@ -261,7 +251,7 @@ def _headers(answer: aiohttp.ClientResponse) -> tuple[tuple[str, str], ...]:
     )
 
 
-async def _pieces(answer: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+async def _pieces(answer: aiohttp.ClientResponse) -> AsyncGenerator[bytes, None]:
     async with answer:
         async for piece in answer.content.iter_any():
             yield piece
@@ -269,13 +259,3 @@ async def _pieces(answer: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
 
 def _creates_bucket(request: Request) -> bool:
     return request.method == "PUT" and "/" not in request.path.strip("/") and not request.query
-
-
-async def _end(process: asyncio.subprocess.Process) -> None:
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        if process.returncode is not None:
-            return
-        with suppress(ProcessLookupError):
-            process.send_signal(number)
-        with suppress(TimeoutError):
-            await asyncio.wait_for(process.wait(), _STOP_GRACE_S)

@@ -1,45 +1,37 @@
 """Instances as processes of this machine: the launcher for where there are no containers.
 
-    spec ─▶ own folder, free port, clean environment ─▶ leash ─▶ runtime
-                                                   output ─▶ log store, line by line
-         exit ─▶ its group killed ─▶ output read to the end ─▶ how it ended ─▶ folder removed
+    spec ─▶ own folder, free port, clean environment ─▶ confinement ─▶ leash ─▶ runtime
 
-A process leads its own session, so that a signal reaches all that it started
-and Ctrl-C in the terminal of the local SageMaker does not reach it.
+Confinement and a limit of memory are for serverless instances only. `child_process` tells what
+becomes of it from then on.
 """
 
 from __future__ import annotations
 
-import asyncio
 import logging
-import os
-import signal
 import socket
 import sys
-from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from portside.contract import ENV_BIND_HOST, ENV_BIND_TO_PORT, ENV_MODEL_DIR
-from portside.local import leash, leftover, runtime_image
+from portside.local import confinement, leash, leftover, output, runtime_image
+from portside.local.child_process import ChildProcess, spawn
+from portside.local.memory_watch import MemoryWatch
 from portside.local.removal import remove
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
+    from portside.local.child_process import MemoryLimit
     from portside.local.clock import Clock
     from portside.local.instance import InstanceSpec
     from portside.local.log_store import LogStore
+    from portside.local.memory_cgroup import MemoryCgroups
+
+_log = logging.getLogger(__name__)
 
 LOOPBACK: Final = "127.0.0.1"
 
 _SYSTEM_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-_CHUNK_BYTES: Final = 64 * 1024
-_OUTPUT_GRACE_S: Final = 2.0
-"""How long output may still come after the end: somebody who left the group may hold the pipe."""
-
-_log = logging.getLogger(__name__)
 
 
 class ProcessLauncher:
@@ -52,14 +44,17 @@ class ProcessLauncher:
         logs: LogStore,
         clock: Clock,
         command: tuple[str, ...] = runtime_image.COMMAND,
+        memory_cgroups: MemoryCgroups | None = None,
     ) -> None:
         self._folder = folder
         self._logs = logs
         self._clock = clock
         self._command = command
+        self._memory_cgroups = memory_cgroups
+        self._memory_watch = MemoryWatch(clock=clock)
         self._running: dict[int, ChildProcess] = {}
 
-    def resolve(self, image: str) -> str:
+    async def resolve(self, image: str) -> str:
         """The image with its digest; raises `ImageMissingError` for all but the runtime's."""
         return runtime_image.resolve(image)
 
@@ -70,11 +65,19 @@ class ProcessLauncher:
         temp = folder / "tmp"
         temp.mkdir(parents=True, exist_ok=True)
         port = self._free_port()
-        process, output = await _spawn(
-            self._command, folder=folder, environment=_environment(spec, temp=temp, port=port)
+        process, printed = await spawn(
+            _confined(self._command, spec, folder=folder, temp=temp),
+            folder=folder,
+            environment=_environment(spec, temp=temp, port=port),
         )
+        keep = output.keeper(spec, logs=self._logs, clock=self._clock)
         child = ChildProcess(
-            process, port=port, folder=folder, output=output, keep=self._keeper(spec)
+            process,
+            port=port,
+            folder=folder,
+            printed=printed,
+            keep=keep,
+            memory_limit=self._limit_memory(process.pid, spec, keep=keep),
         )
         self._running[port] = child
         try:
@@ -91,6 +94,26 @@ class ProcessLauncher:
                 leftover.end(folder / "process.json")
                 remove(folder)
 
+    def _limit_memory(
+        self, pid: int, spec: InstanceSpec, *, keep: output.Keep
+    ) -> MemoryLimit | None:
+        """The kernel's limit where it takes one of us, else a watch, else a line in the log."""
+        limit_bytes = spec.memory_limit_bytes
+        if limit_bytes is None:
+            return None
+        if self._memory_cgroups is not None:
+            try:
+                cgroup = self._memory_cgroups.make(spec.instance_id, limit_bytes=limit_bytes)
+                cgroup.add(pid)
+            except OSError as error:
+                _log.warning("no control group for %s: %s", spec.instance_id, error)
+            else:
+                return cgroup
+        if self._memory_watch.is_possible:
+            return self._memory_watch.add(pid, limit_bytes=limit_bytes)
+        keep([b"Portside could not limit the memory of this instance: that needs Linux"])
+        return None
+
     def _free_port(self) -> int:
         """A port that nobody listens on and that no running instance was given.
 
@@ -105,133 +128,17 @@ class ProcessLauncher:
             if port not in self._running:
                 return port
 
-    def _keeper(self, spec: InstanceSpec) -> Callable[[list[bytes]], None]:
-        def keep(lines: list[bytes]) -> None:
-            try:
-                self._logs.append(
-                    spec.log_group, spec.log_stream, lines, now_ms=self._clock.now_ms()
-                )
-            except OSError:  # a full disk must not block the instance: its pipe is read on
-                _log.exception("could not keep %d lines of %s", len(lines), spec.log_stream)
 
-        return keep
-
-
-class ChildProcess:
-    """A started process, watched until its end."""
-
-    def __init__(
-        self,
-        process: asyncio.subprocess.Process,
-        *,
-        port: int,
-        folder: Path,
-        output: _Output,
-        keep: Callable[[list[bytes]], None],
-    ) -> None:
-        self.port = port
-        self._process = process
-        self._folder = folder
-        self._output = output
-        self._keep = keep
-        self._was_told_to_end = False
-        self._watching = asyncio.create_task(self._watch())
-
-    @property
-    def is_alive(self) -> bool:
-        """Whether it still runs."""
-        return self._process.returncode is None
-
-    async def wait(self) -> int:
-        """Until it is gone, its output stored and its folder removed; its exit code."""
-        return await asyncio.shield(self._watching)
-
-    def terminate(self) -> None:
-        """SIGTERM to its group."""
-        self._signal(signal.SIGTERM)
-
-    def kill(self) -> None:
-        """SIGKILL to its group."""
-        self._signal(signal.SIGKILL)
-
-    def _signal(self, number: int) -> None:
-        if self.is_alive:
-            self._was_told_to_end = True
-            _signal_group(self._process.pid, number)
-
-    async def _watch(self) -> int:
-        reading = asyncio.create_task(_copy(self._output.reader, self._keep))
-        code = await self._process.wait()
-        _signal_group(self._process.pid, signal.SIGKILL)  # what it started and did not end
-        await asyncio.wait([reading], timeout=_OUTPUT_GRACE_S)
-        reading.cancel()
-        self._output.pipe.close()
-        if not self._was_told_to_end:
-            self._keep([_last_words(code).encode()])
-        remove(self._folder)
-        return code
-
-
-@dataclass(frozen=True, slots=True)
-class _Output:
-    reader: asyncio.StreamReader
-    pipe: asyncio.BaseTransport
-
-
-async def _spawn(
-    command: tuple[str, ...], *, folder: Path, environment: dict[str, str]
-) -> tuple[asyncio.subprocess.Process, _Output]:
-    """Start the command with stdout and stderr in one pipe.
-
-    The pipe is ours and not asyncio's, whose `wait` returns only when the pipe
-    is closed, and a process that the instance left behind can keep it open.
-    """
-    read_end, write_end = os.pipe()
-    reader = asyncio.StreamReader()
-    pipe, _ = await asyncio.get_running_loop().connect_read_pipe(
-        lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(read_end, "rb")
-    )
-    try:
-        process = await asyncio.create_subprocess_exec(
-            *leash.leashed(*command),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=write_end,
-            stderr=write_end,
-            cwd=folder,
-            env=environment,
-            start_new_session=True,
-        )
-    except BaseException:
-        pipe.close()
-        raise
-    finally:
-        os.close(write_end)
-    return process, _Output(reader, pipe)
-
-
-async def _copy(reader: asyncio.StreamReader, keep: Callable[[list[bytes]], None]) -> None:
-    rest = b""
-    while chunk := await reader.read(_CHUNK_BYTES):
-        *lines, rest = (rest + chunk).split(b"\n")
-        if len(rest) > _CHUNK_BYTES * 16:  # a line without an end must not fill the memory
-            lines, rest = [*lines, rest], b""
-        if lines:
-            keep(lines)
-    if rest:
-        keep([rest])
-
-
-def _last_words(code: int) -> str:
-    """The last line of a log whose instance ended by itself, perhaps without one. Ours."""
-    if code >= 0:
-        return f"The container exited with code {code}"
-    names = {number.value: number.name for number in signal.Signals}
-    return f"The container was ended by {names.get(-code, f'signal {-code}')}"
-
-
-def _signal_group(pid: int, number: int) -> None:
-    with suppress(ProcessLookupError, PermissionError):  # gone; macOS says EPERM of a zombie
-        os.killpg(pid, number)
+def _confined(
+    command: tuple[str, ...], spec: InstanceSpec, *, folder: Path, temp: Path
+) -> tuple[str, ...]:
+    """The command that starts it on its leash, confined where that is asked for."""
+    leashed = leash.leashed(*command)
+    if not spec.is_confined:
+        return leashed
+    python = (sys.prefix, sys.base_prefix, *sys.path)
+    shown = (folder, spec.model_dir, *(Path(place) for place in python if place))
+    return confinement.confined(leashed, temp=temp, shown=shown)
 
 
 def _environment(spec: InstanceSpec, *, temp: Path, port: int) -> dict[str, str]:
@@ -246,6 +153,7 @@ def _environment(spec: InstanceSpec, *, temp: Path, port: int) -> dict[str, str]
         "TMPDIR": str(temp),
         "PYTHONUNBUFFERED": "1",
         "AWS_REGION": spec.region,
+        **({"USER": confinement.USER_NAME} if spec.is_confined else {}),
         **spec.environment,
         ENV_MODEL_DIR: str(spec.model_dir),
         ENV_BIND_TO_PORT: str(port),

@@ -33,6 +33,12 @@ def is_ecr(image: str) -> bool:
     return reference is not None and reference.is_ecr
 
 
+def is_runtime(image: str) -> bool:
+    """Whether an image's name is one of the runtime's."""
+    reference = _reference(image)
+    return reference is not None and reference.is_runtime
+
+
 def resolve(image: str) -> str:
     """The reference with the digest of what will run, as DescribeEndpoint shows it.
 

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Final
 
 from portside.errors import MissingToolError
-from portside.local import leash, mutual_tls
+from portside.local import leash
 from portside.local.data_folder import Keys
 
 LOOPBACK: Final = "127.0.0.1"
@@ -81,7 +81,6 @@ def command_line(program: str, folder: Path, *, ports: list[int]) -> tuple[str, 
         "-disableHttp",  # but for S3, the volume's objects and two pages of status
         "-admin.ui=false",
         "-master.telemetry=false",
-        "-s3.domainName=localhost",  # for clients that ask for http://bucket.localhost:PORT
         "-s3.cacheCapacityMB=0",
         "-s3.autoCreateBucket=false",  # AWS answers NoSuchBucket
         "-s3.allowDeleteBucketNotEmpty=false",  # AWS answers BucketNotEmpty
@@ -95,6 +94,9 @@ def shut(folder: Path) -> None:
     It looks for them below its HOME, which `environment` sets; `folder` is where it is
     started, so paths without it hold for every folder, whatever its name.
     """
+    # Here, because it takes a tenth of the gateway's start and `--s3 URL` needs none of it.
+    from portside.local import mutual_tls  # noqa: PLC0415  see above
+
     settings = folder / ".seaweedfs"
     settings.mkdir(mode=0o700, exist_ok=True)
     pair = mutual_tls.write_pair(settings, address=LOOPBACK)

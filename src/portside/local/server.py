@@ -10,7 +10,6 @@ second to start and is not waited for.
 from __future__ import annotations
 
 import asyncio
-import errno
 import logging
 import logging.handlers
 import os
@@ -20,27 +19,56 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 import uvicorn
 
 from portside import __version__
+from portside.contract import INVOCATION_TIMEOUT_S, REALTIME_PAYLOAD_BYTES
+from portside.engine.finder import find_engine
+from portside.engine.runner import SystemRunner
 from portside.errors import PortsideError
-from portside.local import DEFAULT_PORT, data_folder, leftover, seaweedfs, services
+from portside.local import (
+    DEFAULT_IDLE_TIMEOUT_S,
+    DEFAULT_PORT,
+    data_folder,
+    leftover,
+    listener,
+    seaweedfs,
+    services,
+)
+from portside.local.artifact_cache import ArtifactCache
+from portside.local.autoscaling import Autoscaler
+from portside.local.capacity import Capacity
+from portside.local.census import take_census
 from portside.local.clock import Clock, SystemClock
+from portside.local.container import ContainerLauncher
 from portside.local.controller import Controller
-from portside.local.data_folder import DataFolder, Keys, Running
+from portside.local.data_capture import DataCapture
+from portside.local.data_folder import OWN_STORE, DataFolder, Keys, Running
 from portside.local.delegated import Delegated
+from portside.local.existing_store import ExistingStore
+from portside.local.fleet import Fleet
 from portside.local.gateway import Gateway, Parts
+from portside.local.instance import Launcher, Pinger
 from portside.local.instance_client import InstanceClient
+from portside.local.invocation import STRICT_PAYLOAD_BYTES, Limits
+from portside.local.launcher import KINDS, ChosenLauncher, EngineChoice
 from portside.local.log_store import LogStore
+from portside.local.memory_cgroup import MemoryCgroups
+from portside.local.metric_recorder import FreshCloudWatch, MetricRecorder
 from portside.local.objects import ObjectStore
 from portside.local.process import ProcessLauncher
+from portside.local.provision import Provisioner
+from portside.local.role_check import AnyRole, Permissions, RoleCheck, Roles
+from portside.local.scaled_capacity import EndpointCapacities
+from portside.local.seaweedfs_process import SeaweedProcess
+from portside.local.serverless import ServerlessCapacity
+from portside.local.starter import FleetSpec, Starter
 from portside.local.store import Store
 
-HOST: Final = "127.0.0.1"
-"""No other address: models run here with the rights of the user who started it."""
 DEFAULT_ACCOUNT: Final = "000000000000"
 DEFAULT_REGION: Final = "us-east-1"
 
@@ -55,23 +83,43 @@ class Options:
     """What a user may choose; port 0 takes a free one."""
 
     data: Path
+    host: str = listener.LOOPBACK
+    allow_remote: bool = False
     port: int = DEFAULT_PORT
     account: str = DEFAULT_ACCOUNT
     region: str = DEFAULT_REGION
+    engine: EngineChoice = EngineChoice.AUTO
+    iam: bool = True
+    """Whether it is looked at what execution roles may do."""
+    idle_timeout_s: float = DEFAULT_IDLE_TIMEOUT_S
+    """After so long a serverless instance that nobody calls is stopped."""
+    keys: Keys | None = None
+    """The user's own, in place of those that are drawn for the folder."""
+    invocation_timeout_s: float = INVOCATION_TIMEOUT_S
+    """In which an instance has to answer."""
+    pace: float = 1.0
+    """How many times faster than on AWS the waits of updates and of auto scaling go by."""
+    strict_payload: bool = False
+    """Whether a real-time body may have only the 6 MB of the API Reference."""
+    s3: ExistingStore | None = None
+    """Keeps the objects; without it a SeaweedFS in the folder does."""
 
 
 def run(options: Options) -> None:
     """Serve until SIGTERM or SIGINT; raises PortsideError where it cannot start."""
+    listener.require_permission(
+        options.host, allow_remote=options.allow_remote, has_own_keys=options.keys is not None
+    )
     with data_folder.hold(options.data) as folder:
         _log_to(folder.gateway_log)
-        keys = data_folder.keep_keys(folder)
-        with _listen(options.port) as listener:
+        keys = data_folder.keep_keys(folder, options.keys)
+        with listener.listen(options.host, options.port) as bound:
             loop_factory = uvicorn.Config(app="", log_config=None).get_loop_factory()
             with asyncio.Runner(loop_factory=loop_factory) as runner:
-                runner.run(_serve(options, folder, keys, listener))
+                runner.run(_serve(options, folder, keys, bound))
 
 
-async def _serve(options: Options, folder: DataFolder, keys: Keys, listener: socket.socket) -> None:
+async def _serve(options: Options, folder: DataFolder, keys: Keys, bound: socket.socket) -> None:
     clock = SystemClock()
     platform = Platform(folder, keys=keys, options=options, clock=clock)
     gateway = Gateway(
@@ -80,15 +128,16 @@ async def _serve(options: Options, folder: DataFolder, keys: Keys, listener: soc
         account=options.account,
         region=options.region,
         clock=clock,
+        loopback_only=listener.is_loopback(options.host),
     )
-    running = _running(options, port=listener.getsockname()[1])
+    running = _running(options, port=bound.getsockname()[1])
     server = _Server(gateway, on_started=lambda: data_folder.announce(folder, running))
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, server.handle_exit, number, None)
     try:
         await platform.start()
-        await server.serve(sockets=[listener])
+        await server.serve(sockets=[bound])
     finally:
         await platform.stop()
         data_folder.withdraw(folder)
@@ -137,29 +186,56 @@ class Platform:
             "services": {} if running is None else running.services(),
         }
 
+    def endpoints(self) -> list[dict[str, Any]]:
+        """What runs of every endpoint, and how many invocations it had."""
+        running = self._running
+        return [] if running is None else take_census(running.store, running.controller)
+
     def _build(self) -> _RunningParts:
         store = Store.open(self._folder.store_file)
         logs = LogStore(self._folder.logs)
         client = InstanceClient()
-        objects = ObjectStore(
+        source = self._options.s3 or SeaweedProcess(
             self._folder.objects,
             program=seaweedfs.find_program(),
             keys=self._keys,
+            clock=self._clock,
+        )
+        objects = ObjectStore(source, region=self._options.region, clock=self._clock)
+        launcher = _launcher(
+            self._options.engine, folder=self._folder, logs=logs, clock=self._clock
+        )
+        delegated = Delegated(
+            self._folder.journal_file,
+            account=self._options.account,
             region=self._options.region,
             clock=self._clock,
         )
-        launcher = ProcessLauncher(folder=self._folder.instances, logs=logs, clock=self._clock)
+        permissions = _permissions(self._options, roles=delegated)
+        artifacts = ArtifactCache(self._folder.models, objects=objects)
         controller = Controller(
             store=store,
             launcher=launcher,
-            objects=objects,
-            pinger=client,
-            models_folder=self._folder.models,
+            provisioner=Provisioner(
+                images=launcher,
+                artifacts=artifacts,
+                new_capacity=partial(
+                    _capacity,
+                    launcher=launcher,
+                    pinger=client,
+                    clock=self._clock,
+                    idle_timeout_s=self._options.idle_timeout_s,
+                ),
+                clock=self._clock,
+                permissions=permissions,
+            ),
+            artifacts=artifacts,
+            alarms=delegated,
             clock=self._clock,
+            pace=self._options.pace,
         )
-        delegated = Delegated(
-            self._folder.journal_file, account=self._options.account, clock=self._clock
-        )
+        recorder = MetricRecorder(delegated, clock=self._clock, pace=self._options.pace)
+        capture = DataCapture(objects, clock=self._clock)
         operations = services.operations(
             store=store,
             controller=controller,
@@ -167,15 +243,39 @@ class Platform:
             logs=logs,
             client=client,
             clock=self._clock,
+            permissions=permissions,
+            recorder=recorder,
+            capture=capture,
+            limits=_limits(self._options),
         )
-        parts = Parts(objects=objects, delegated=delegated, operations=operations)
+        autoscaler = Autoscaler(
+            delegated,
+            capacities=EndpointCapacities(
+                store,
+                update=operations["sagemaker"]["UpdateEndpointWeightsAndCapacities"],
+                account=self._options.account,
+                region=self._options.region,
+            ),
+            flush=recorder.flush,
+            clock=self._clock,
+            pace=self._options.pace,
+        )
+        parts = Parts(
+            objects=objects,
+            delegated=FreshCloudWatch(delegated, recorder=recorder),
+            operations=operations,
+        )
         return _RunningParts(
             parts=parts,
             store=store,
             client=client,
+            launcher=launcher,
             objects=objects,
             controller=controller,
             delegated=delegated,
+            recorder=recorder,
+            capture=capture,
+            autoscaler=autoscaler,
         )
 
 
@@ -184,25 +284,78 @@ class _RunningParts:
     parts: Parts
     store: Store
     client: InstanceClient
+    launcher: ChosenLauncher
     objects: ObjectStore
     controller: Controller
     delegated: Delegated
+    recorder: MetricRecorder
+    capture: DataCapture
+    autoscaler: Autoscaler
 
     async def start(self) -> None:
+        await self.launcher.check()
         await self.objects.start()
         await self.controller.start()
+        self.recorder.start()
+        self.autoscaler.start()
 
     async def stop(self) -> None:
-        await asyncio.gather(self.controller.stop(), self.objects.stop(), self.delegated.stop())
+        await self.autoscaler.stop()
+        await asyncio.gather(self.controller.stop(), self.recorder.stop(), self.capture.stop())
+        await asyncio.gather(self.objects.stop(), self.delegated.stop())
         await self.client.close()
         self.store.close()
 
     def services(self) -> dict[str, str]:
         return {
-            "s3": "ready" if self.objects.is_ready else "starting",
-            "iam": "ready" if self.delegated.is_loaded else "idle",
+            "s3": self.objects.state,
+            **self.delegated.states(),
             **dict.fromkeys(self.parts.operations, "ready"),
         }
+
+
+def _permissions(options: Options, *, roles: Roles) -> Permissions:
+    """Who says what execution roles may do."""
+    return RoleCheck(roles, region=options.region) if options.iam else AnyRole()
+
+
+def _limits(options: Options) -> Limits:
+    realtime = STRICT_PAYLOAD_BYTES if options.strict_payload else REALTIME_PAYLOAD_BYTES
+    return Limits(timeout_s=options.invocation_timeout_s, realtime_payload_bytes=realtime)
+
+
+def _launcher(
+    choice: EngineChoice, *, folder: DataFolder, logs: LogStore, clock: Clock
+) -> ChosenLauncher:
+    """What starts instances; the programs of the engines get the environment that we have."""
+    containers = ContainerLauncher(
+        folder=folder.containers,
+        kinds=KINDS[choice],
+        find=partial(find_engine, runner=SystemRunner(os.environ)),
+        logs=logs,
+        clock=clock,
+    )
+    processes = ProcessLauncher(
+        folder=folder.instances, logs=logs, clock=clock, memory_cgroups=MemoryCgroups.find()
+    )
+    return ChosenLauncher(choice, processes=processes, containers=containers)
+
+
+def _capacity(
+    spec: FleetSpec,
+    *,
+    launcher: Launcher,
+    pinger: Pinger,
+    clock: Clock,
+    idle_timeout_s: float,
+) -> Capacity:
+    """What serves a variant."""
+    new_starter = partial(Starter, launcher=launcher, pinger=pinger, clock=clock)
+    if spec.variant.serverless is None:
+        return Fleet(new_starter(spec), clock=clock)
+    return ServerlessCapacity(
+        spec, new_starter=new_starter, clock=clock, idle_timeout_s=idle_timeout_s
+    )
 
 
 class _Server(uvicorn.Server):
@@ -232,32 +385,22 @@ class _Server(uvicorn.Server):
         yield
 
 
-@contextmanager
-def _listen(port: int) -> Iterator[socket.socket]:
-    listener = socket.socket()
-    with listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listener.bind((HOST, port))
-        except OSError as error:
-            taken = error.errno == errno.EADDRINUSE
-            reason = "another program uses it" if taken else error.strerror
-            other = port + 1 if taken else DEFAULT_PORT
-            raise PortsideError(
-                f"could not listen on port `{port}`: {reason}",
-                hint=f"choose another with `portside local start --port {other}`",
-            ) from error
-        yield listener
-
-
 def _running(options: Options, *, port: int) -> Running:
     return Running(
         pid=os.getpid(),
         process_start_time=leftover.start_time(os.getpid()) or "",
-        url=f"http://{HOST}:{port}",
+        url=listener.address(options.host, port),
+        host=options.host,
         port=port,
+        s3=options.s3.address if options.s3 else OWN_STORE,
         account=options.account,
         region=options.region,
+        engine=options.engine,
+        iam="on" if options.iam else "off",
+        idle_timeout_s=options.idle_timeout_s,
+        invocation_timeout_s=options.invocation_timeout_s,
+        pace=options.pace,
+        strict_payload=options.strict_payload,
         started_at=datetime.now(UTC).isoformat(timespec="seconds"),
     )
 

@@ -4,7 +4,7 @@ A signature comes in one of two forms, the `Authorization` header or, presigned,
 the query. Either way the check has two steps, because the service named in the
 credential scope decides how the rest is to be read:
 
-    request ──read_claim──▶ Claim ──verify(body hash, secret, now)──▶ Caller or Denial
+    request ──read_claim──▶ Claim ──verify(body hash, secrets, now)──▶ Caller or Denial
 
 Nothing here does input or output, and nothing raises: a denial is a value, which
 module `denial` puts into the words of the service that was asked.
@@ -17,18 +17,17 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
-from typing import Final
-from urllib.parse import quote, unquote_to_bytes
+from typing import Final, Protocol
 
+from portside.local.canonical import canonical_request, query_pairs
 from portside.local.protocol.message import Request
 
 ALGORITHM: Final = "AWS4-HMAC-SHA256"
-MAX_SKEW: Final = timedelta(minutes=15)
+LONG_LEEWAY: Final = timedelta(minutes=15)
 """How far a client's clock may be off. S3 API Reference, RequestTimeTooSkewed."""
 MAX_EXPIRES_S: Final = 604_800
 """Seven days, the longest life of a presigned request. S3 API Reference, X-Amz-Expires."""
@@ -50,7 +49,12 @@ class Reason(StrEnum):
     """There is no signature at all."""
     INCOMPLETE = "incomplete"
     """There is one, but parts of it are missing or make no sense."""
+    BAD_QUERY = "bad query"
+    """The same of a signature in the query, which S3 tells apart."""
     UNKNOWN_KEY = "unknown key"
+    BAD_TOKEN = "bad token"  # noqa: S105  the reason's name
+    """The key is a temporary one, but this is not its session token."""
+    OLD_TOKEN = "old token"  # noqa: S105  the reason's name
     MISMATCH = "mismatch"
     UNSIGNED_HEADER = "unsigned header"
     """S3 wants every x-amz- header that was sent to be signed."""
@@ -81,7 +85,8 @@ class Claim:
     timestamp: str
     expires_s: int | None
     """Seconds that a presigned request lives; None in the header form."""
-    has_token: bool
+    token: str | None
+    """The session token that goes with temporary credentials."""
 
     @property
     def scope(self) -> str:
@@ -95,10 +100,31 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Seed:
+    """What the signatures of a body's chunks go on from, when the head's is proved."""
+
+    key: bytes = field(repr=False)
+    timestamp: str
+    scope: str
+    signature: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Caller:
     """A proved identity."""
 
     access_key_id: str
+    token: str | None = field(repr=False)
+    seed: Seed | None
+    """None where the form of the signature knows no signed chunks."""
+
+
+class Secrets(Protocol):
+    """Who knows the keys."""
+
+    def secret_of(self, access_key_id: str, *, token: str | None) -> str | Reason:
+        """The key's secret; why there is none: UNKNOWN_KEY, BAD_TOKEN or OLD_TOKEN."""
+        ...
 
 
 def read_claim(request: Request) -> Claim | Denial:
@@ -106,16 +132,14 @@ def read_claim(request: Request) -> Claim | Denial:
     authorization = request.header("authorization")
     if authorization is not None:
         return _claim_of_header(request, authorization)
-    query = dict(_pairs(request.query))
+    query = dict(query_pairs(request.query))
     if "X-Amz-Algorithm" in query or "X-Amz-Signature" in query:
         return _claim_of_query(query)
-    if "AWSAccessKeyId" in query:  # version 2, boto3's choice for a presigned URL of us-east-1
-        return _incomplete(_UNSUPPORTED)
     return Denial(reason=Reason.MISSING)
 
 
 def declared_hash(request: Request, claim: Claim) -> str | None:
-    """The body hash that S3 goes by: the client's word, which the object store checks again.
+    """The body hash that S3 goes by: the client's word, to which the body is held as it streams.
 
     A hash, `UNSIGNED-PAYLOAD`, or one of the `STREAMING-` forms whose chunks carry
     checks of their own; None where the header form left it out, which S3 refuses.
@@ -129,37 +153,37 @@ def verify(
     claim: Claim,
     *,
     body_hash: str,
-    secret_of: Callable[[str], str | None],
+    secrets: Secrets,
     now: datetime,
+    leeway: timedelta = LONG_LEEWAY,
 ) -> Caller | Denial:
     """Prove a claim: a key that is known, a time that is near, a signature that fits."""
-    secret = secret_of(claim.access_key_id)
-    if secret is None or claim.has_token:  # our keys are long-lived: they come without a token
-        return Denial(reason=Reason.UNKNOWN_KEY)
-    denial = _check_time(claim, now)
+    secret = secrets.secret_of(claim.access_key_id, token=claim.token)
+    if isinstance(secret, Reason):
+        return Denial(reason=secret)
+    denial = _check_time(claim, now=now, leeway=leeway)
     if denial is not None:
         return denial
     if claim.service == "s3" and not _amz_headers_signed(request, claim):
         return Denial(reason=Reason.UNSIGNED_HEADER)
-    expected = _signature(secret, claim, canonical_request(request, claim, body_hash))
-    if not hmac.compare_digest(expected.encode(), claim.signature.encode()):
+    seed = sign(request, claim, body_hash=body_hash, secret=secret)
+    if not hmac.compare_digest(seed.signature.encode(), claim.signature.encode()):
         return Denial(reason=Reason.MISMATCH)
-    return Caller(access_key_id=claim.access_key_id)
+    return Caller(access_key_id=claim.access_key_id, token=claim.token, seed=seed)
 
 
-def canonical_request(request: Request, claim: Claim, body_hash: str) -> str:
-    """The text whose digest was signed."""
-    headers = [f"{name}:{_canonical_value(request, name)}\n" for name in claim.signed_headers]
-    return "\n".join(
-        [
-            request.method,
-            _canonical_path(request.path, s3=claim.service == "s3"),
-            _canonical_query(request.query),
-            "".join(headers),
-            ";".join(claim.signed_headers),
-            body_hash,
-        ]
+def sign(request: Request, claim: Claim, *, body_hash: str, secret: str) -> Seed:
+    """The signature that a claim should have; the one in it is not looked at."""
+    canonical = canonical_request(
+        request, claim.signed_headers, body_hash=body_hash, s3=claim.service == "s3"
     )
+    digest = hashlib.sha256(canonical).hexdigest()
+    to_sign = f"{ALGORITHM}\n{claim.timestamp}\n{claim.scope}\n{digest}"
+    key = f"AWS4{secret}".encode()
+    for part in (claim.date, claim.region, claim.service, "aws4_request"):
+        key = hmac.digest(key, part.encode(), "sha256")
+    signature = hmac.digest(key, to_sign.encode(), "sha256").hex()
+    return Seed(key=key, timestamp=claim.timestamp, scope=claim.scope, signature=signature)
 
 
 # --- Reading the two forms ---------------------------------------------------
@@ -181,25 +205,43 @@ def _claim_of_header(request: Request, authorization: str) -> Claim | Denial:
         signature=fields["Signature"],
         timestamp=request.header("x-amz-date") or _timestamp_of_date(request.header("date")),
         expires_s=None,
-        has_token=bool(request.header("x-amz-security-token")),
+        token=request.header("x-amz-security-token") or None,
     )
 
 
 def _claim_of_query(query: dict[str, str]) -> Claim | Denial:
     if query.get("X-Amz-Algorithm") != ALGORITHM:
-        return _incomplete(_UNSUPPORTED)
+        return _bad_query(_UNSUPPORTED)
     # STS and others sign queries without a time to live; then the clock's leeway is all there is.
-    expires = query.get("X-Amz-Expires", str(int(MAX_SKEW.total_seconds())))
-    if not re.fullmatch(r"[0-9]{1,6}", expires) or int(expires) > MAX_EXPIRES_S:
-        return _incomplete("X-Amz-Expires must be a number of seconds of a week at most.")
-    return _claim(
+    expires = query.get("X-Amz-Expires", str(int(LONG_LEEWAY.total_seconds())))
+    if (wrong := _wrong_expires(expires)) is not None:
+        return _bad_query(wrong)
+    claim = _claim(
         credential=query.get("X-Amz-Credential", ""),
         signed_headers=query.get("X-Amz-SignedHeaders", ""),
         signature=query.get("X-Amz-Signature", ""),
         timestamp=query.get("X-Amz-Date", ""),
         expires_s=int(expires),
-        has_token=bool(query.get("X-Amz-Security-Token")),
+        token=query.get("X-Amz-Security-Token") or None,
     )
+    return _bad_query(claim.detail) if isinstance(claim, Denial) else claim
+
+
+def _wrong_expires(expires: str) -> str | None:
+    """What is wrong with a time to live, in S3's words; None where nothing is.
+
+    The texts as S3's error AuthorizationQueryParametersError has them.
+    """
+    if re.fullmatch(r"-[0-9]+", expires):
+        return "X-Amz-Expires must be non-negative"
+    if not re.fullmatch(r"[0-9]+", expires):
+        return "X-Amz-Expires should be a number"
+    if len(expires) > len(str(MAX_EXPIRES_S)) or int(expires) > MAX_EXPIRES_S:
+        return (
+            "X-Amz-Expires must be less than a week (in seconds); "
+            f"that is, the given X-Amz-Expires must be less than {MAX_EXPIRES_S} seconds"
+        )
+    return None
 
 
 def _claim(
@@ -209,7 +251,7 @@ def _claim(
     signature: str,
     timestamp: str,
     expires_s: int | None,
-    has_token: bool,
+    token: str | None,
 ) -> Claim | Denial:
     scope = _SCOPE.fullmatch(credential)
     if scope is None:
@@ -234,7 +276,7 @@ def _claim(
         signature=signature,
         timestamp=timestamp,
         expires_s=expires_s,
-        has_token=has_token,
+        token=token,
     )
 
 
@@ -250,27 +292,34 @@ def _incomplete(detail: str) -> Denial:
     return Denial(reason=Reason.INCOMPLETE, detail=detail)
 
 
+def _bad_query(detail: str) -> Denial:
+    return Denial(reason=Reason.BAD_QUERY, detail=detail)
+
+
 # --- Proving the claim -------------------------------------------------------
 
 
-def _check_time(claim: Claim, now: datetime) -> Denial | None:
+def _check_time(claim: Claim, *, now: datetime, leeway: timedelta) -> Denial | None:
     signed_at = _parse_time(claim.timestamp)
     if signed_at is None:
         return Denial(reason=Reason.INCOMPLETE)
-    if signed_at > now + MAX_SKEW:
+    minutes = int(leeway.total_seconds() // 60)
+    if signed_at > now + leeway:
+        latest = (now + leeway).strftime(TIME_FORMAT)
         detail = (
             f"Signature not yet current: {claim.timestamp} is still later than "
-            f"{(now + MAX_SKEW).strftime(TIME_FORMAT)} ({now.strftime(TIME_FORMAT)} + 15 min.)"
+            f"{latest} ({now.strftime(TIME_FORMAT)} + {minutes} min.)"
         )
         return Denial(reason=Reason.EARLY, detail=detail)
     if claim.expires_s is not None:
         if now > signed_at + timedelta(seconds=claim.expires_s):
             return Denial(reason=Reason.EXPIRED)
         return None
-    if signed_at < now - MAX_SKEW:
+    if signed_at < now - leeway:
+        earliest = (now - leeway).strftime(TIME_FORMAT)
         detail = (
             f"Signature expired: {claim.timestamp} is now earlier than "
-            f"{(now - MAX_SKEW).strftime(TIME_FORMAT)} ({now.strftime(TIME_FORMAT)} - 15 min.)"
+            f"{earliest} ({now.strftime(TIME_FORMAT)} - {minutes} min.)"
         )
         return Denial(reason=Reason.LATE, detail=detail)
     return None
@@ -286,56 +335,3 @@ def _parse_time(timestamp: str) -> datetime | None:
 def _amz_headers_signed(request: Request, claim: Claim) -> bool:
     sent = {name for name, _ in request.headers if name.startswith("x-amz-")}
     return sent <= set(claim.signed_headers)
-
-
-def _signature(secret: str, claim: Claim, canonical: str) -> str:
-    digest = hashlib.sha256(canonical.encode()).hexdigest()
-    to_sign = f"{ALGORITHM}\n{claim.timestamp}\n{claim.scope}\n{digest}"
-    key = f"AWS4{secret}".encode()
-    for part in (claim.date, claim.region, claim.service, "aws4_request", to_sign):
-        key = hmac.digest(key, part.encode(), "sha256")
-    return key.hex()
-
-
-# --- Canonical forms ---------------------------------------------------------
-
-
-def _canonical_path(path: str, *, s3: bool) -> str:
-    """S3 keys keep their slashes and dots; all other services sign a tidied path, encoded twice."""
-    if s3:
-        return "/".join(quote(unquote_to_bytes(part), safe="~") for part in path.split("/"))
-    segments: list[str] = []
-    for segment in path.split("/"):
-        if segment == "..":
-            segments = segments[:-1]
-        elif segment not in {"", "."}:
-            segments.append(segment)
-    tidied = "/" + "/".join(segments)
-    if path.endswith("/") and segments:
-        tidied += "/"
-    return quote(tidied, safe="/~")
-
-
-def _canonical_query(query: str) -> str:
-    pairs = [
-        (quote(unquote_to_bytes(name), safe="~"), quote(unquote_to_bytes(value), safe="~"))
-        for name, value in _raw_pairs(query)
-        if name != "X-Amz-Signature"
-    ]
-    return "&".join(f"{name}={value}" for name, value in sorted(pairs))
-
-
-def _canonical_value(request: Request, name: str) -> str:
-    return ",".join(" ".join(value.split()) for key, value in request.headers if key == name)
-
-
-def _raw_pairs(query: str) -> list[tuple[str, str]]:
-    return [(name, value) for name, _, value in (p.partition("=") for p in query.split("&") if p)]
-
-
-def _pairs(query: str) -> list[tuple[str, str]]:
-    return [(_decode(name), _decode(value)) for name, value in _raw_pairs(query)]
-
-
-def _decode(text: str) -> str:
-    return unquote_to_bytes(text).decode(errors="replace")

@@ -20,40 +20,12 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from portside.errors import PortsideError
+from portside.local.migration import migrate
 from portside.local.resource import Kind, Resource
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
-
-MIGRATIONS: Final[tuple[tuple[int, str], ...]] = (
-    (
-        1,
-        """
-        CREATE TABLE resource (
-            arn TEXT PRIMARY KEY,
-            kind TEXT NOT NULL,
-            account TEXT NOT NULL,
-            region TEXT NOT NULL,
-            name TEXT NOT NULL,
-            name_lower TEXT NOT NULL,
-            creation_time_ms INTEGER NOT NULL,
-            last_modified_time_ms INTEGER NOT NULL,
-            status TEXT NOT NULL,
-            members TEXT NOT NULL
-        ) WITHOUT ROWID;
-        CREATE INDEX resource_by_creation
-            ON resource (kind, account, region, creation_time_ms, name_lower);
-        CREATE TABLE tag (
-            arn TEXT NOT NULL REFERENCES resource (arn) ON DELETE CASCADE,
-            key TEXT NOT NULL,
-            value TEXT NOT NULL,
-            PRIMARY KEY (arn, key)
-        ) WITHOUT ROWID;
-        """,
-    ),
-)
-"""What made the file what it is, oldest first. Never edited: a change is a new line."""
 
 _COLUMNS: Final = (
     "kind, account, region, name, creation_time_ms, last_modified_time_ms, status, members"
@@ -117,7 +89,7 @@ class Store:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = NORMAL")
             connection.execute("PRAGMA foreign_keys = ON")
-            _migrate(connection, path)
+            migrate(connection, path)
         except sqlite3.DatabaseError as error:
             connection.close()
             raise PortsideError(
@@ -128,6 +100,11 @@ class Store:
             connection.close()
             raise
         return cls(connection)
+
+    @property
+    def revision(self) -> int:
+        """Another after every change, so that what was read may be kept until then."""
+        return self._connection.total_changes
 
     def close(self) -> None:
         """Close the file; SQLite folds the WAL into it."""
@@ -224,19 +201,6 @@ class Store:
             self._connection.execute("ROLLBACK")
             raise
         self._connection.execute("COMMIT")
-
-
-def _migrate(connection: sqlite3.Connection, path: Path) -> None:
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    newest = MIGRATIONS[-1][0]
-    if version > newest:
-        raise PortsideError(
-            f"the state file `{path}` has layout {version}, and this version knows up to {newest}",
-            hint="Use the newer version of Portside that wrote it, or another data folder.",
-        )
-    for number, sql in MIGRATIONS:
-        if number > version:
-            connection.executescript(f"BEGIN; {sql} PRAGMA user_version = {number}; COMMIT;")
 
 
 def _conditions(query: Query) -> Iterator[tuple[str, tuple[str | int, ...]]]:

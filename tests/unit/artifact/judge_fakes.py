@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -70,5 +69,5 @@ class FakeModel:
         return SECTIONS
 
     def _answers(self, wrong: int) -> Answers:
-        labels: list[Any] = [{"label": "BAD" if n < wrong else "GOOD"} for n in range(TEXTS)]
-        return Answers(numbers=np.zeros(2 * TEXTS, np.float32), answers=labels, token_labels=None)
+        found = [frozenset({("BAD" if n < wrong else "GOOD",)}) for n in range(TEXTS)]
+        return Answers(numbers=np.zeros(2 * TEXTS, np.float32), found=found)

@@ -7,17 +7,17 @@ import pytest
 
 from portside.archive import unpack
 from portside.artifact.bundle import package
-from portside.artifact.graph.export import Export
+from portside.artifact.folder.architecture import Task
+from portside.artifact.proof.proof import Gate
+from portside.artifact.served_graph import ServedGraph, Wanted
 from portside.errors import BuildError, MissingToolError
-from tests.unit.artifact.judge_fakes import FakeModel
+from tests.unit.artifact.report_values import make_proof
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from portside.artifact.folder.checkpoint import Checkpoint
-    from portside.artifact.proof.judge import Precision
-    from portside.artifact.proof.sample import Samples
 
     MakeFolder = Callable[..., Path]
 
@@ -51,67 +51,43 @@ def test_same_files_same_digest(make_folder: MakeFolder, tmp_path: Path):
     assert package(folder, output=tmp_path / "3.tar.gz").digest != first.digest
 
 
-class Bench:
-    """An exporter and an examiner whose graphs are files that the test has written."""
+class Chosen:
+    """A chooser whose graph is a file that the test has written."""
 
-    def __init__(self, folder: Path, model: FakeModel | None = None) -> None:
-        self.graph = folder / "fp32/model.onnx"
-        for name, content in (("fp32", "32 bits"), ("int8-1", "8 bits")):
-            (folder / name).mkdir(parents=True)
-            (folder / name / "model.onnx").write_text(content)
-        self.model = model or FakeModel(graph=(self.graph,))
-        self.exported: list[tuple[Path, Path]] = []
-        self.samples: Samples | None = None
+    def __init__(self, folder: Path) -> None:
+        self.graph = folder / "model.onnx"
+        folder.mkdir()
+        self.graph.write_text("the graph")
+        self.asked: list[tuple[Task, Wanted, Path]] = []
 
-    def export(self, checkpoint: Checkpoint, cache: Path, _: object) -> Export:
-        self.exported.append((checkpoint.folder, cache))
-        return Export(files=(self.graph,), largest_difference=0.0)
-
-    def examine(
-        self, checkpoint: Checkpoint, exported: Export, samples: Samples, **_: object
-    ) -> FakeModel:
-        self.samples = samples
-        return self.model
+    def __call__(
+        self, checkpoint: Checkpoint, task: Task, *, wanted: Wanted, cache: Path, **_: object
+    ) -> ServedGraph:
+        self.asked.append((task, wanted, cache))
+        return ServedGraph(files=(self.graph,), proof=make_proof())
 
 
-def test_safetensors_are_exported_for_the_task_alone(make_folder: MakeFolder, tmp_path: Path):
+def test_safetensors_get_a_graph_for_the_task(make_folder: MakeFolder, tmp_path: Path):
     folder = make_folder({"model.safetensors": "weights"}, architectures=[CLASSIFIER])
-    bench = Bench(tmp_path / "bench")
+    chosen, gate = Chosen(tmp_path / "graph"), Gate(agreement=0.9)
 
     made = package(
         folder,
         output=tmp_path / "out/model.tar.gz",
-        exporter=bench.export,
-        examiner=bench.examine,
-    )
-
-    assert bench.exported == [(folder, tmp_path / "out")]
-    assert bench.samples is not None
-    assert bench.samples.source == "bundled texts"
-    assert made.members == ("config.json", "model.onnx", "tokenizer.json")
-    assert [left.reason for left in made.left_out] == ["exported to ONNX"]
-
-
-@pytest.mark.parametrize(("precision", "content"), [("auto", "8 bits"), ("fp32", "32 bits")])
-def test_the_graph_that_was_chosen_goes_in(
-    precision: Precision, content: str, make_folder: MakeFolder, tmp_path: Path
-):
-    (tmp_path / "texts.txt").write_text("one\ntwo\n")
-    bench = Bench(tmp_path / "bench")
-
-    made = package(
-        make_folder({"model.safetensors": "weights"}, architectures=[CLASSIFIER]),
-        output=tmp_path / "out/model.tar.gz",
-        precision=precision,
+        precision="int8",
         samples=tmp_path / "texts.txt",
-        exporter=bench.export,
-        examiner=bench.examine,
+        gate=gate,
+        strategy="first",
+        chooser=chosen,
     )
 
+    wanted = Wanted(precision="int8", gate=gate, samples=tmp_path / "texts.txt", strategy="first")
+    assert chosen.asked == [(Task.TEXT_CLASSIFICATION, wanted, tmp_path / "out")]
+    assert made.members == ("config.json", "model.onnx", "tokenizer.json")
+    assert made.proof == make_proof()
+    assert [left.reason for left in made.left_out] == ["exported to ONNX"]
     unpack(made.path, tmp_path / "unpacked")
-    assert (tmp_path / "unpacked/model.onnx").read_text() == content
-    assert made.proof is not None
-    assert made.proof.samples.source == "texts.txt"
+    assert (tmp_path / "unpacked/model.onnx").read_text() == "the graph"
 
 
 def test_samples_and_reports_beside_the_weights_stay_out(make_folder: MakeFolder, tmp_path: Path):
@@ -184,11 +160,11 @@ def test_a_failure_leaves_the_earlier_artifact(make_folder: MakeFolder, tmp_path
     output.parent.mkdir()
     output.write_text("the earlier one")
 
-    def exporter(checkpoint: Checkpoint, cache: Path, _: object) -> Export:
+    def chooser(*_: object, **__: object) -> ServedGraph:
         raise MissingToolError("no torch")
 
     with pytest.raises(MissingToolError):
-        package(folder, output=output, exporter=exporter)
+        package(folder, output=output, chooser=chooser)
 
     assert output.read_text() == "the earlier one"
     assert list(output.parent.iterdir()) == [output]

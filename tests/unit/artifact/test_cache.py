@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from portside.archive.partial import partial_beside
 from portside.artifact.cache import KEPT_S, cached, prune
 
 
@@ -38,3 +39,15 @@ def test_what_was_used_lately_stays_and_the_rest_goes(tmp_path: Path):
     prune(tmp_path, now=used.stat().st_mtime + KEPT_S - 1)
 
     assert sorted(tmp_path.iterdir()) == sorted([used, *others])
+
+
+def test_what_a_killed_run_left_goes_at_once_and_what_a_living_one_makes_stays(tmp_path: Path):
+    left = [tmp_path / f".{name}.0123abcd.partial" for name in ("export-0123456789", "served")]
+    others = tmp_path / ".notes.0123abcd.partial"
+    for path in (*left, others):
+        path.mkdir()
+
+    with partial_beside(tmp_path / "int8-0123456789", Path.mkdir) as living:
+        prune(tmp_path, now=living.stat().st_mtime)
+
+        assert sorted(tmp_path.iterdir()) == sorted([living, others])

@@ -44,6 +44,23 @@ THREE = {"0": "O", "1": "B-person", "2": "I-person"}
         pytest.param({"label2id": {"O": "0"}}, "has no such id", id="no number"),
         pytest.param({"label2id": {"O": 0}}, "names `B-person`, which `label2id` does", id="less"),
         pytest.param({"num_labels": 5}, "`num_labels` is 5 and `id2label` names 3", id="number"),
+        pytest.param({"num_labels": "3"}, '`num_labels` is `"3"`, which is no', id="a text"),
+        pytest.param({"num_labels": True}, "`num_labels` is `true`, which is no", id="a boolean"),
+        pytest.param(
+            {"id2label": {"0": "O", "1": None, "2": "B"}},
+            "`id2label` gives id 1 the name `null`",
+            id="no name",
+        ),
+        pytest.param(
+            {"id2label": {"0": "O", "1": "", "2": "B"}},
+            '`id2label` gives id 1 the name `""`',
+            id="an empty name",
+        ),
+        pytest.param(
+            {"id2label": {"0": "O", "1": ["A"], "2": "B"}},
+            '`id2label` gives id 1 the name `["A"]`',
+            id="a list of names",
+        ),
         pytest.param(
             {"id2label": None, "label2id": None},
             "`classifier.weight` has 3 rows, and `id2label` names none, which means 2",
@@ -79,7 +96,19 @@ def test_two_ids_may_have_one_name(make_folder: MakeFolder):
     label2id = {"O": 0, "person": 2}
     folder = make_folder({"model.safetensors": "w"}, id2label=id2label, label2id=label2id)
 
-    assert read_checkpoint(folder, has_handler=False).labels == ("O", "person", "person")
+    found = read_checkpoint(folder, has_handler=False)
+    assert found.labels == ("O", "person", "person")
+    # It may be a slip as well, so it is told.
+    assert found.summary.endswith("3 labels of 2 names")
+
+
+def test_numbers_are_names_and_a_number_of_labels_may_be_left_open(make_folder: MakeFolder):
+    """As ratings have them."""
+    folder = make_folder(
+        {"model.safetensors": "w"}, id2label={"0": 1, "1": 2, "2": 3}, num_labels=None
+    )
+
+    assert read_checkpoint(folder, has_handler=False).labels == ("1", "2", "3")
 
 
 @pytest.mark.parametrize(

@@ -13,15 +13,22 @@ from portside.artifact.proof.sample import Sample
 
 
 def answers(
-    answers: list[Any], *, numbers: list[float] | None = None, tokens: Any = None
+    found: list[Any] | None = None,
+    *,
+    numbers: list[float] | None = None,
+    vectors: list[list[float]] | None = None,
+    tokens: Any = None,
 ) -> Answers:
     return Answers(
-        numbers=np.array(numbers or [0.0], dtype=np.float32), answers=answers, token_labels=tokens
+        numbers=np.array(numbers or [0.0], dtype=np.float32),
+        found=[frozenset(each) for each in found or ()],
+        vectors=[np.array(vector, dtype=np.float32) for vector in vectors or ()],
+        token_labels=tokens,
     )
 
 
-def entity(kind: str, start: int, end: int) -> dict[str, Any]:
-    return {"entity_group": kind, "start": start, "end": end, "score": 0.5, "word": "…"}
+def labeled(*labels: str) -> Sample:
+    return Sample(inputs="text", labels=frozenset(labels))
 
 
 def texts(count: int) -> list[Sample]:
@@ -42,8 +49,8 @@ def test_the_largest_difference_of_any_number():
 
 
 def test_entities_agree_by_kind_and_place():
-    ours = [[entity("PER", 0, 3), entity("LOC", 5, 9)], [entity("PER", 0, 3)]]
-    theirs = [[entity("PER", 0, 3), entity("ORG", 5, 9)], []]
+    ours = [[("PER", 0, 3), ("LOC", 5, 9)], [("PER", 0, 3)]]
+    theirs = [[("PER", 0, 3), ("ORG", 5, 9)], []]
 
     likeness = compare(
         Task.TOKEN_CLASSIFICATION, texts(2), original=answers(ours), other=answers(theirs)
@@ -53,10 +60,8 @@ def test_entities_agree_by_kind_and_place():
 
 
 def test_labels_of_texts_agree_or_do_not():
-    # A bare text is answered with a list, an object with an object.
-    ours = [[{"label": "GOOD", "score": 0.9}], {"label": "BAD", "score": 0.6}]
-    theirs = [[{"label": "GOOD", "score": 0.7}], {"label": "GOOD", "score": 0.6}]
-    samples = [Sample(inputs="a", label="GOOD"), Sample(inputs="b", label="BAD")]
+    ours, theirs = [[("GOOD",)], [("BAD",)]], [[("GOOD",)], [("GOOD",)]]
+    samples = [labeled("GOOD"), labeled("BAD")]
 
     likeness = compare(
         Task.TEXT_CLASSIFICATION,
@@ -70,11 +75,33 @@ def test_labels_of_texts_agree_or_do_not():
     assert likeness.f1_after == pytest.approx(100 * (2 / 3 + 0) / 2)
 
 
+def test_labels_that_do_not_exclude_each_other_agree_as_sets():
+    likeness = compare(
+        Task.TEXT_CLASSIFICATION,
+        [labeled("RAIN", "WIND"), labeled()],
+        original=answers([[("RAIN",), ("WIND",)], []], numbers=[1, 1, -1, -1]),
+        other=answers([[("RAIN",)], []], numbers=[1, -1, -1, -1]),
+    )
+
+    assert likeness.agreement == pytest.approx(2 * 1 / (2 + 1))
+    assert likeness.f1_before == 100
+    assert likeness.f1_after == pytest.approx(100 * (1 + 0) / 2)
+
+
+def test_one_text_without_a_label_leaves_no_score():
+    same = answers([[("GOOD",)]] * 2, numbers=[1, 0, 1, 0])
+    samples = [labeled("GOOD"), Sample(inputs="b")]
+
+    likeness = compare(Task.TEXT_CLASSIFICATION, samples, original=same, other=same)
+
+    assert likeness.f1_before is None
+
+
 @pytest.mark.parametrize(
     ("scores", "agreement"), [([1.0, 2.0, 3.0], 1), ([1.0, 3.0, 2.0], 0.5), ([3.0, 2.0, 1.0], 0)]
 )
 def test_single_scores_agree_by_how_they_follow_each_other(scores: list[float], agreement: float):
-    same = [{"label": "LABEL_0", "score": 0.5}] * 3
+    same = [[("LABEL_0",)]] * 3
 
     likeness = compare(
         Task.TEXT_CLASSIFICATION,
@@ -87,8 +114,7 @@ def test_single_scores_agree_by_how_they_follow_each_other(scores: list[float], 
 
 
 def test_answers_cut_from_a_text_agree_by_place():
-    ours = [{"answer": "a", "start": 1, "end": 2, "score": 0.4}, [{"start": 0, "end": 5}]]
-    theirs = [{"answer": "a", "start": 1, "end": 2, "score": 0.3}, [{"start": 0, "end": 4}]]
+    ours, theirs = [[(1, 2)], [(0, 5)]], [[(1, 2)], [(0, 4)]]
 
     likeness = compare(
         Task.QUESTION_ANSWERING, texts(2), original=answers(ours), other=answers(theirs)
@@ -101,7 +127,10 @@ def test_vectors_agree_by_their_angle():
     ours, theirs = [[1.0, 0.0], [0.0, 2.0]], [[2.0, 0.0], [2.0, 0.0]]
 
     likeness = compare(
-        Task.FEATURE_EXTRACTION, texts(2), original=answers(ours), other=answers(theirs)
+        Task.FEATURE_EXTRACTION,
+        texts(2),
+        original=answers(vectors=ours),
+        other=answers(vectors=theirs),
     )
 
     assert likeness.agreement == pytest.approx(0.5)

@@ -118,27 +118,3 @@ def test_a_terminal_is_told_why_and_nothing_else():
 
     assert words.reasons(report) == [r"int8\x1b[2J refused: \u202efaster"]
     assert words.rows(report)[0] == ["", "original", "fp32", r"\x07"]
-
-
-@pytest.mark.parametrize(
-    ("value", "expected"),
-    [
-        (0.000_02, "2e-05"),
-        (0.0, "0.00"),
-        (0.41, "0.41"),
-        (7.13, "7.1"),
-        (123.4, "123"),
-        (12_300, "12,300"),
-        (float("inf"), "not a number"),
-    ],
-)
-def test_numbers_have_the_digits_that_make_sense(value: float, expected: str):
-    assert words.number(value) == expected
-
-
-@pytest.mark.parametrize(
-    ("count_bytes", "expected"),
-    [(17, "17 B"), (4_100, "4.1 kB"), (543_404_100, "543 MB"), (3_200_000_000, "3.2 GB")],
-)
-def test_sizes_have_units(count_bytes: int, expected: str):
-    assert words.size(count_bytes) == expected

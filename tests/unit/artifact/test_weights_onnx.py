@@ -89,7 +89,7 @@ def test_the_files_that_a_graph_names_belong_to_it(folder: Path):
 
     assert found.model is not None
     assert [str(f.path) for f in found.model.files] == ["onnx/model.onnx", "onnx/weights.bin"]
-    assert found.summary == "DistilBertForTokenClassification, ONNX, 78 bytes, 3 labels"
+    assert found.summary == "DistilBertForTokenClassification, ONNX, 78 B, 3 labels"
 
 
 def test_missing_weights_are_named(folder: Path):

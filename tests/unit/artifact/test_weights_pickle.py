@@ -129,7 +129,7 @@ def test_allowed_pickles_are_exported(make_folder: MakeFolder):
     assert found.model is not None
     assert [str(file.path) for file in found.model.weights] == names
     assert found.summary == (
-        "DistilBertForTokenClassification, pickled weights in 2 shards, 4 bytes, 3 labels"
+        "DistilBertForTokenClassification, pickled weights in 2 shards, 4 B, 3 labels"
     )
 
 

@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from portside.cli import output, plan
-
-
-@pytest.mark.parametrize(
-    ("count", "text"),
-    [(0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (11_900_000, "11.9 MB"), (3 * 10**9, "3.0 GB")],
-)
-def test_sizes(count: int, text: str) -> None:
-    assert output.size(count) == text
 
 
 @pytest.mark.parametrize(
@@ -20,6 +14,21 @@ def test_sizes(count: int, text: str) -> None:
 )
 def test_durations(duration_s: float, text: str) -> None:
     assert output.seconds(duration_s) == text
+
+
+def test_a_name_that_is_no_utf_8_is_told_and_given_out_in_its_own_bytes(
+    capfdbinary: pytest.CaptureFixture[bytes],
+) -> None:
+    name = os.fsdecode(b"m\xffdel.tar.gz")
+
+    output.note(name)
+    output.done(name)
+    output.failure(name, hint=name)
+    output.data(name)
+
+    out, err = capfdbinary.readouterr()
+    assert out == b"m\xffdel.tar.gz\n"
+    assert err.count(rb"m\udcffdel.tar.gz") == 4
 
 
 def test_digests_are_shortened() -> None:

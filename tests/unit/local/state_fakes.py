@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 import io
 import tarfile
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from portside.local import runtime_image
 from portside.local.artifact_cache import ObjectMissingError, ObjectStoreUnavailableError
-from portside.local.instance_client import Answer
+from portside.local.instance_client import Answer, Stream
 from portside.local.protocol.call import Call
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
     from pathlib import Path
 
     from portside.local.instance import InstanceSpec
@@ -143,7 +144,7 @@ class FakeLauncher:
         self.answers: list[bool] = []  # to the next pings, whoever is asked
         self.leftovers_killed = 0
 
-    def resolve(self, image: str) -> str:
+    async def resolve(self, image: str) -> str:
         return runtime_image.resolve(image)
 
     async def launch(self, spec: InstanceSpec) -> FakeProcess:
@@ -181,6 +182,29 @@ class FakeClient:
         self.headers: Mapping[str, str] = {}
         self.body = b""
         self.ports: list[int] = []
+        self.takes_s = 0.0
+        self.clock: FakeClock | None = None  # whose time it takes
+        self.streams = 0  # that are open
+        self.chunks: list[bytes | Exception] = []  # of a streamed answer, in place of its body
+
+    @asynccontextmanager
+    async def stream(
+        self, port: int, *, headers: Mapping[str, str], body: bytes, timeout_s: float
+    ) -> AsyncIterator[Stream]:
+        answer = await self.invoke(
+            port, headers=headers, body=body, timeout_s=timeout_s, max_answer_bytes=0
+        )
+        self.streams += 1
+        try:
+            yield Stream(status=answer.status, headers=answer.headers, chunks=self._chunks(answer))
+        finally:
+            self.streams -= 1
+
+    async def _chunks(self, answer: Answer) -> AsyncIterator[bytes]:
+        for chunk in self.chunks or [answer.body or b""]:
+            if isinstance(chunk, Exception):
+                raise chunk
+            yield chunk
 
     async def invoke(
         self,
@@ -193,6 +217,8 @@ class FakeClient:
     ) -> Answer:
         self.ports.append(port)
         self.headers, self.body = headers, body
+        if self.clock is not None:
+            await self.clock.sleep(self.takes_s)
         if isinstance(self.answer, Exception):
             raise self.answer
         return self.answer

@@ -8,9 +8,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from portside.local.artifact_cache import ArtifactCache
 from portside.local.controller import Controller
 from portside.local.deployment import Deployment, Endpoint, Variant
 from portside.local.endpoint_state import EndpointEvent, EndpointStatus
+from portside.local.fleet import Fleet
+from portside.local.provision import Provisioner
+from portside.local.starter import FleetSpec, Starter
 from portside.local.store import Store
 from tests.unit.local.state_fakes import (
     ACCOUNT,
@@ -26,8 +30,12 @@ from tests.unit.local.state_fakes import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Iterator, Sequence
     from pathlib import Path
+
+    from portside.local.capacity import Capacity
+    from portside.local.resource import Resource
+    from portside.local.traffic import Traffic
 
 NER = f"{ARN}endpoint/ner"
 PING_FAILED = (
@@ -48,7 +56,28 @@ def deployment(config: str = "one", *, image: str = IMAGE, url: str | None = URL
         serverless=None,
         startup_timeout_s=None,
     )
-    return Deployment(config_name=config, requested_time_ms=1, variant=variant)
+    return Deployment(config_name=config, requested_time_ms=1, variants=(variant,))
+
+
+def changed(wanted: Deployment, **changes: object) -> Deployment:
+    (variant,) = wanted.variants
+    variant = replace(variant, **changes)  # type: ignore[arg-type]  # fields of Variant
+    return replace(wanted, variants=(variant,))
+
+
+def capacity_of(traffic: Traffic | None) -> Capacity:
+    assert traffic is not None
+    chosen = traffic.choose()
+    assert chosen is not None
+    return chosen
+
+
+@dataclass
+class FakeAlarms:
+    states: dict[str, str] = field(default_factory=dict)
+
+    async def alarm_states(self, names: Sequence[str]) -> dict[str, str]:
+        return {name: self.states[name] for name in names if name in self.states}
 
 
 def endpoint(status: EndpointStatus = EndpointStatus.CREATING, **changes: object) -> Endpoint:
@@ -64,25 +93,47 @@ def endpoint(status: EndpointStatus = EndpointStatus.CREATING, **changes: object
     return replace(created, **changes)  # type: ignore[arg-type]  # fields of Endpoint
 
 
+class RecordingStore(Store):
+    """Remembers the statuses that an endpoint went through, however shortly."""
+
+    statuses: list[str]
+
+    def save(self, resource: Resource) -> None:
+        self.statuses = [*getattr(self, "statuses", []), resource.status]
+        super().save(resource)
+
+
 @dataclass
 class World:
     folder: Path
-    store: Store
+    store: RecordingStore
     launcher: FakeLauncher = field(default_factory=FakeLauncher)
     clock: FakeClock = field(default_factory=FakeClock)
+    alarms: FakeAlarms = field(default_factory=FakeAlarms)
     objects: FakeObjects = field(
         default_factory=lambda: FakeObjects(**{"model.tar.gz": archive(weights="1")})
     )
 
     def controller(self) -> Controller:
+        artifacts = ArtifactCache(self.folder / "models", objects=self.objects)
+        provisioner = Provisioner(
+            images=self.launcher,
+            artifacts=artifacts,
+            new_capacity=self.capacity,
+            clock=self.clock,
+        )
         return Controller(
             store=self.store,
             launcher=self.launcher,
-            objects=self.objects,
-            pinger=self.launcher,
-            models_folder=self.folder / "models",
+            provisioner=provisioner,
+            artifacts=artifacts,
+            alarms=self.alarms,
             clock=self.clock,
         )
+
+    def capacity(self, spec: FleetSpec) -> Fleet:
+        starter = Starter(spec, launcher=self.launcher, pinger=self.launcher, clock=self.clock)
+        return Fleet(starter, clock=self.clock)
 
     @asynccontextmanager
     async def started(self) -> AsyncIterator[Controller]:
@@ -110,7 +161,7 @@ class World:
 
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[World]:
-    store = Store.open(tmp_path / "state.sqlite3")
+    store = RecordingStore.open(tmp_path / "state.sqlite3")
     yield World(tmp_path, store)
     store.close()
 
@@ -122,11 +173,11 @@ async def test_a_created_endpoint_comes_into_service(world: World) -> None:
 
         assert created.pending is None
         assert created.deployment is not None
-        assert created.deployment.resolved_image is not None
-        assert "@sha256:" in created.deployment.resolved_image
+        assert created.deployment.variants[0].resolved_image is not None
+        assert "@sha256:" in created.deployment.variants[0].resolved_image
         model_dir = world.launcher.processes[0].spec.model_dir
         assert (model_dir / "weights").read_text() == "1"
-        assert controller.fleet(NER) is not None
+        assert controller.traffic(NER) is not None
     assert world.launcher.alive == []
 
 
@@ -187,17 +238,12 @@ async def test_instances_that_end_fail_the_endpoint(world: World) -> None:
         created = await world.until(EndpointStatus.FAILED)
 
         assert created.failure_reason == PING_FAILED
-        assert controller.fleet(NER) is None
+        assert controller.traffic(NER) is None
 
 
 async def test_serverless_has_less_time(world: World) -> None:
     world.launcher.plan = [1_000_000]
-    serverless = replace(
-        deployment(),
-        variant=replace(
-            deployment().variant, serverless={"MemorySizeInMB": 2048, "MaxConcurrency": 1}
-        ),
-    )
+    serverless = changed(deployment(), serverless={"MemorySizeInMB": 2048, "MaxConcurrency": 1})
     begun = world.clock.monotonic()
     world.store.add(endpoint(pending=serverless).resource())
     async with world.started():
@@ -207,19 +253,13 @@ async def test_serverless_has_less_time(world: World) -> None:
 
 
 async def test_a_replaced_serverless_instance_has_the_full_time_again(world: World) -> None:
-    serverless = replace(
-        deployment(),
-        variant=replace(
-            deployment().variant, serverless={"MemorySizeInMB": 2048, "MaxConcurrency": 1}
-        ),
-    )
+    serverless = changed(deployment(), serverless={"MemorySizeInMB": 2048, "MaxConcurrency": 1})
     world.objects.outages = 170
     world.launcher.plan = [1, 500]  # the second is healthy after 100 s
     world.store.add(endpoint(pending=serverless).resource())
     async with world.started() as controller:
         await world.until(EndpointStatus.IN_SERVICE)
-        fleet = controller.fleet(NER)
-        assert fleet is not None
+        fleet = capacity_of(controller.traffic(NER))
 
         first, *_ = world.launcher.processes
         first.exit(1)
@@ -228,8 +268,8 @@ async def test_a_replaced_serverless_instance_has_the_full_time_again(world: Wor
         await eventually(lambda: second.pings_needed <= 0 or not second.is_alive)
 
         assert second.is_alive
-        with fleet.lease() as instance:
-            assert instance.port == second.port
+        async with fleet.lease() as lease:
+            assert lease.instance.port == second.port
 
 
 async def test_an_object_store_that_is_away_for_a_while_is_waited_for(world: World) -> None:
@@ -255,7 +295,7 @@ async def test_an_object_store_that_stays_away_fails_the_endpoint_in_time(world:
 
 async def test_the_start_up_time_of_the_variant_wins(world: World) -> None:
     world.launcher.plan = [1_000_000]
-    patient = replace(deployment(), variant=replace(deployment().variant, startup_timeout_s=900))
+    patient = changed(deployment(), startup_timeout_s=900)
     begun = world.clock.monotonic()
     world.store.add(endpoint(pending=patient).resource())
     async with world.started():
@@ -276,7 +316,7 @@ async def test_a_deleted_endpoint_is_gone_with_its_instances_and_its_artifact(
         await eventually(lambda: world.endpoint() is None)
 
         assert world.launcher.alive == []
-        assert controller.fleet(NER) is None
+        assert controller.traffic(NER) is None
         await eventually(lambda: list((world.folder / "models").iterdir()) == [])
 
 
@@ -285,7 +325,7 @@ async def test_an_update_replaces_the_fleet_once_the_new_one_is_healthy(world: W
     world.store.add(endpoint().resource())
     async with world.started() as controller:
         created = await world.until(EndpointStatus.IN_SERVICE)
-        old = controller.fleet(NER)
+        old = controller.traffic(NER)
 
         updating = created.moved(EndpointEvent.UPDATE, at_ms=2)
         wanted = deployment("two", url="s3://bucket/new.tar.gz")
@@ -294,7 +334,7 @@ async def test_an_update_replaces_the_fleet_once_the_new_one_is_healthy(world: W
         updated = await world.until(EndpointStatus.IN_SERVICE)
 
         assert updated.config_name == "two"
-        assert controller.fleet(NER) is not old
+        assert controller.traffic(NER) is not old
         assert [process.signals for process in world.launcher.processes] == [["TERM"], []]
         (alive,) = world.launcher.alive
         assert (alive.spec.model_dir / "weights").read_text() == "2"
@@ -304,7 +344,7 @@ async def test_an_update_that_fails_leaves_what_was(world: World) -> None:
     world.store.add(endpoint().resource())
     async with world.started() as controller:
         created = await world.until(EndpointStatus.IN_SERVICE)
-        old = controller.fleet(NER)
+        old = controller.traffic(NER)
         world.launcher.plan = [None, None, None]
 
         updating = created.moved(EndpointEvent.UPDATE, at_ms=2)
@@ -314,8 +354,116 @@ async def test_an_update_that_fails_leaves_what_was(world: World) -> None:
 
         assert (kept.config_name, kept.pending) == ("one", None)
         assert kept.failure_reason == PING_FAILED
-        assert controller.fleet(NER) is old
+        assert controller.traffic(NER) is old
         assert len(world.launcher.alive) == 1
+
+
+CANARY = {
+    "BlueGreenUpdatePolicy": {
+        "TrafficRoutingConfiguration": {
+            "Type": "CANARY",
+            "CanarySize": {"Type": "CAPACITY_PERCENT", "Value": 10},
+            "WaitIntervalInSeconds": 60,
+        },
+    },
+    "AutoRollbackConfiguration": {"Alarms": [{"AlarmName": "errors"}]},
+}
+
+
+async def test_a_canary_gets_its_share_and_then_all(world: World) -> None:
+    world.store.add(endpoint().resource())
+    async with world.started() as controller:
+        created = await world.until(EndpointStatus.IN_SERVICE)
+        begun = world.clock.monotonic()
+        updating = created.moved(EndpointEvent.UPDATE, at_ms=2)
+        world.store.save(
+            replace(updating, pending=deployment("two"), deployment_config=CANARY).resource()
+        )
+        controller.reconcile(NER)
+
+        def share() -> float:
+            traffic = controller.traffic(NER)
+            return 0 if traffic is None else traffic.share
+
+        await eventually(lambda: share() == 0.1)
+        baking = world.endpoint()
+        assert baking is not None
+        assert (baking.status, baking.stage) == (EndpointStatus.UPDATING, "Baking")
+        updated = await world.until(EndpointStatus.IN_SERVICE)
+
+        assert (updated.config_name, updated.pending, updated.stage) == ("two", None, None)
+        assert world.clock.monotonic() - begun >= 120
+        assert len(world.launcher.alive) == 1
+
+
+async def test_an_alarm_while_it_bakes_rolls_back(world: World) -> None:
+    world.store.add(endpoint().resource())
+    async with world.started() as controller:
+        created = await world.until(EndpointStatus.IN_SERVICE)
+        old = capacity_of(controller.traffic(NER))
+        world.alarms.states["errors"] = "ALARM"
+        updating = created.moved(EndpointEvent.UPDATE, at_ms=2)
+        world.store.save(
+            replace(updating, pending=deployment("two"), deployment_config=CANARY).resource()
+        )
+        controller.reconcile(NER)
+        kept = await world.until(EndpointStatus.IN_SERVICE)
+
+        assert EndpointStatus.ROLLING_BACK in world.store.statuses
+        assert (kept.config_name, kept.pending) == ("one", None)
+        assert kept.failure_reason is not None
+        assert "errors" in kept.failure_reason
+        assert capacity_of(controller.traffic(NER)) is old
+        assert [process.signals for process in world.launcher.processes] == [[], ["TERM"]]
+
+
+async def test_other_capacity_is_brought_up_in_place(world: World) -> None:
+    world.store.add(endpoint().resource())
+    async with world.started() as controller:
+        created = await world.until(EndpointStatus.IN_SERVICE)
+        for count in (3, 1):
+            updating = created.moved(EndpointEvent.UPDATE, at_ms=2)
+            wanted = changed(deployment(), instance_count=count, weight=2.0)
+            world.store.save(replace(updating, pending=wanted, is_scaling=True).resource())
+            controller.reconcile(NER)
+            created = await world.until(EndpointStatus.IN_SERVICE)
+
+            assert len(world.launcher.alive) == count
+            assert created.deployment == wanted
+            assert not created.is_scaling
+        assert len(world.launcher.processes) == 3
+
+
+async def test_capacity_that_does_not_come_up_is_given_up(world: World) -> None:
+    world.store.add(endpoint().resource())
+    async with world.started() as controller:
+        created = await world.until(EndpointStatus.IN_SERVICE)
+        world.launcher.plan = [1, None, None, None]
+        updating = created.moved(EndpointEvent.UPDATE, at_ms=2)
+        wanted = changed(deployment(), instance_count=3)
+        world.store.save(replace(updating, pending=wanted, is_scaling=True).resource())
+        controller.reconcile(NER)
+        kept = await world.until(EndpointStatus.IN_SERVICE)
+
+        assert EndpointStatus.ROLLING_BACK in world.store.statuses
+        assert kept.deployment is not None
+        assert kept.deployment.variants[0].instance_count == 1
+        assert (kept.pending, kept.is_scaling) == (None, False)
+        assert len(world.launcher.alive) == 1
+
+
+async def test_every_variant_has_instances_of_its_own(world: World) -> None:
+    (variant,) = deployment().variants
+    both = replace(deployment(), variants=(variant, replace(variant, name="Other")))
+    world.store.add(endpoint(pending=both).resource())
+    async with world.started() as controller:
+        await world.until(EndpointStatus.IN_SERVICE)
+
+        traffic = controller.traffic(NER)
+        assert traffic is not None
+        assert set(traffic.blue.capacities) == {"AllTraffic", "Other"}
+        streams = {process.spec.log_stream.split("/")[0] for process in world.launcher.alive}
+        assert streams == {"AllTraffic", "Other"}
 
 
 SERVED = {"deployment": deployment(), "pending": None}
@@ -394,13 +542,12 @@ async def test_a_stop_while_the_old_fleet_drains_leaves_no_process(world: World)
     world.store.add(endpoint().resource())
     async with world.started() as controller:
         created = await world.until(EndpointStatus.IN_SERVICE)
-        old = controller.fleet(NER)
-        assert old is not None
-        with old.lease():
+        old = controller.traffic(NER)
+        async with capacity_of(old).lease():
             updating = created.moved(EndpointEvent.UPDATE, at_ms=2)
             world.store.save(replace(updating, pending=deployment("two")).resource())
             controller.reconcile(NER)
-            await eventually(lambda: controller.fleet(NER) is not old)
+            await eventually(lambda: controller.traffic(NER) is not old)
             await controller.stop()
 
     assert world.launcher.alive == []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -12,9 +14,11 @@ import pytest
 
 from portside.local.delegated import Delegated
 from portside.local.journal import Journal
+from portside.local.metric_store import Datum, Metric
+from portside.local.protocol.fault import Fault
 from portside.local.protocol.message import Request, Response
 
-ACCOUNT = "111122223333"
+ACCOUNT, REGION = "111122223333", "us-east-1"
 TRUST = (
     '{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "sts:AssumeRole",'
     ' "Principal": {"Service": "sagemaker.amazonaws.com"}}]}'
@@ -53,7 +57,9 @@ class FixedClock:
 @asynccontextmanager
 async def life(folder: Path) -> AsyncIterator[Ask]:
     """From start to stop; gives a function that asks IAM and gives the answer's text."""
-    delegated = Delegated(folder / "iam.sqlite3", account=ACCOUNT, clock=FixedClock())
+    delegated = Delegated(
+        folder / "iam.sqlite3", account=ACCOUNT, region=REGION, clock=FixedClock()
+    )
 
     async def ask(action: str, *, status: int = 200, **arguments: str) -> str:
         body = urlencode({"Action": action, "Version": "2010-05-08", **arguments})
@@ -107,7 +113,7 @@ async def test_only_changes_that_were_made_are_kept(tmp_path: Path) -> None:
         await ask("DeleteRole", RoleName="runs")
 
     journal = Journal(tmp_path / "iam.sqlite3")
-    assert [entry.action for entry in journal.entries()] == ["CreateRole", "DeleteRole"]
+    assert [each.action for each in journal.entries("iam").values()] == ["CreateRole", "DeleteRole"]
     journal.close()
 
 
@@ -122,7 +128,9 @@ async def test_each_folder_has_its_own(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
 async def test_the_caller_is_the_account_itself(tmp_path: Path, method: str) -> None:
-    delegated = Delegated(tmp_path / "iam.sqlite3", account=ACCOUNT, clock=FixedClock())
+    delegated = Delegated(
+        tmp_path / "iam.sqlite3", account=ACCOUNT, region=REGION, clock=FixedClock()
+    )
     action = "Action=GetCallerIdentity&Version=2011-06-15"
     request = Request(method=method, path="/", query=action if method == "GET" else "", headers=())
 
@@ -132,3 +140,70 @@ async def test_the_caller_is_the_account_itself(tmp_path: Path, method: str) -> 
     assert answer == Response(status=200, headers=answer.headers, body=answer.body)
     assert f"<Arn>arn:aws:iam::{ACCOUNT}:root</Arn>".encode() in answer.body  # type: ignore[operator]
     assert not delegated.is_loaded
+
+
+async def test_the_local_parts_ask_without_moto(tmp_path: Path) -> None:
+    delegated = Delegated(
+        tmp_path / "iam.sqlite3", account=ACCOUNT, region=REGION, clock=FixedClock()
+    )
+    metric = Metric(namespace="AWS/SageMaker", name="Invocations", dimensions={"VariantName": "v"})
+
+    await delegated.put_metrics([Datum.of(metric, 3.0, time_s=1_000_000_000)])
+    periods = await delegated.metric_periods(
+        metric, start_s=999_999_960, end_s=1_000_000_020, period_s=60
+    )
+
+    assert [period.statistic("Sum") for period in periods] == [3.0]
+    assert await delegated.alarm_states(["errors"]) == {}
+    assert await delegated.scalable_targets() == []
+    assert await delegated.scaling_policies() == []
+    assert await delegated.role(f"arn:aws:iam::{ACCOUNT}:role/runs") is None
+    assert not delegated.is_loaded
+    await delegated.stop()
+
+
+async def test_a_role_is_handed_out_with_all_its_policies(tmp_path: Path) -> None:
+    delegated = Delegated(
+        tmp_path / "iam.sqlite3", account=ACCOUNT, region=REGION, clock=FixedClock()
+    )
+    reader = "arn:aws:iam::aws:policy/AmazonS3ReadOnlyAccess"
+
+    for action, arguments in (
+        ("CreateRole", {"AssumeRolePolicyDocument": TRUST, "PermissionsBoundary": reader}),
+        ("PutRolePolicy", {"PolicyName": "reads", "PolicyDocument": READS}),
+        ("AttachRolePolicy", {"PolicyArn": reader}),
+    ):
+        body = urlencode(
+            {"Action": action, "Version": "2010-05-08", "RoleName": "runs"} | arguments
+        )
+        assert (await delegated.answer("iam", POST, body.encode())).status == 200
+    role = await delegated.role(f"arn:aws:iam::{ACCOUNT}:role/runs")
+    await delegated.stop()
+
+    assert role is not None
+    assert role.trust == json.loads(TRUST)
+    inline, attached = role.policies
+    assert inline == json.loads(READS)
+    assert "s3:Get*" in attached["Statement"][0]["Action"]
+    assert role.boundary == attached
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        (b"not gzip", "SerializationException"),
+        (gzip.compress(b"{}", mtime=0)[:-4], "SerializationException"),
+        (gzip.compress(bytes(5 * 1024 * 1024), mtime=0), "RequestEntityTooLargeException"),
+    ],
+)
+async def test_a_body_that_cannot_be_unzipped(tmp_path: Path, body: bytes, code: str) -> None:
+    delegated = Delegated(
+        tmp_path / "iam.sqlite3", account=ACCOUNT, region=REGION, clock=FixedClock()
+    )
+    request = Request(method="POST", path="/", query="", headers=(("content-encoding", "gzip"),))
+
+    with pytest.raises(Fault) as caught:
+        await delegated.answer("cloudwatch", request, body)
+    await delegated.stop()
+
+    assert caught.value.code == code

@@ -7,15 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from portside.local.capacity import NoInstanceError, PingFailedError
 from portside.local.deployment import Variant
-from portside.local.fleet import (
-    MAX_TRIES,
-    Fleet,
-    FleetSpec,
-    NoInstanceError,
-    PingFailedError,
-    new_instance_id,
-)
+from portside.local.fleet import Fleet
+from portside.local.starter import MAX_TRIES, FleetSpec, Starter, new_instance_id
 from tests.unit.local.state_fakes import (
     IMAGE,
     REGION,
@@ -50,9 +45,9 @@ def fleet_of(
     spec = FleetSpec(
         endpoint_name="NER", region=REGION, variant=variant, model_dir=Path("/models/x")
     )
-    return Fleet(
-        spec, launcher=launcher, pinger=launcher, clock=clock or FakeClock(), new_id=new_id
-    )
+    clock = clock or FakeClock()
+    starter = Starter(spec, launcher=launcher, pinger=launcher, clock=clock, new_id=new_id)
+    return Fleet(starter, clock=clock)
 
 
 async def test_every_instance_is_up_when_it_has_started() -> None:
@@ -157,8 +152,8 @@ async def test_an_instance_that_hangs_is_killed_and_replaced(
 
     assert hung.signals == ["KILL"]
     assert "did not answer /ping any more" in caplog.text
-    with fleet.lease() as instance:
-        assert instance.port != hung.port
+    async with fleet.lease() as lease:
+        assert lease.instance.port != hung.port
     await fleet.stop()
 
 
@@ -187,11 +182,7 @@ async def test_it_is_replaced_as_often_as_it_takes_and_ever_more_slowly() -> Non
 
 
 def _has_instance(fleet: Fleet) -> bool:
-    try:
-        with fleet.lease():
-            return True
-    except NoInstanceError:
-        return False
+    return fleet.occupancy.warm > 0
 
 
 async def test_a_lease_goes_to_the_instance_with_least_to_do() -> None:
@@ -199,12 +190,12 @@ async def test_a_lease_goes_to_the_instance_with_least_to_do() -> None:
     fleet = fleet_of(launcher, count=2)
     await fleet.start(startup_timeout_s=480)
 
-    with fleet.lease() as first, fleet.lease() as second:
-        assert first.port != second.port
-    with fleet.lease() as third:
+    async with fleet.lease() as first, fleet.lease() as second:
+        assert first.instance.port != second.instance.port
+    async with fleet.lease() as third:
         pass
-    with fleet.lease() as fourth:
-        assert fourth.port != third.port  # idle ones take turns
+    async with fleet.lease() as fourth:
+        assert fourth.instance.port != third.instance.port  # idle ones take turns
     await fleet.stop()
 
 
@@ -213,7 +204,7 @@ async def test_there_is_no_lease_while_nothing_is_healthy() -> None:
     fleet = fleet_of(launcher)
 
     with pytest.raises(NoInstanceError):
-        fleet.lease().__enter__()
+        await fleet.lease().__aenter__()
 
 
 async def test_an_instance_that_just_ended_is_not_leased() -> None:
@@ -224,8 +215,8 @@ async def test_an_instance_that_just_ended_is_not_leased() -> None:
 
     gone.exit(-9)
 
-    with fleet.lease() as instance:
-        assert instance.port == left.port
+    async with fleet.lease() as lease:
+        assert lease.instance.port == left.port
     await fleet.stop()
 
 
@@ -234,10 +225,11 @@ async def test_draining_waits_for_what_is_in_hand_and_lets_nothing_in() -> None:
     fleet = fleet_of(launcher)
     await fleet.start(startup_timeout_s=480)
 
-    with fleet.lease():
+    async with fleet.lease():
         draining = asyncio.create_task(fleet.drain())
         assert not await settled(asyncio.shield(draining), turns=10)
-        assert not _has_instance(fleet)
+        with pytest.raises(NoInstanceError):
+            await fleet.lease().__aenter__()
 
     await draining
     await fleet.stop()
@@ -249,7 +241,7 @@ async def test_draining_ends_when_an_invocation_could_not_last_longer() -> None:
     await fleet.start(startup_timeout_s=480)
     begun = clock.monotonic()
 
-    with fleet.lease():
+    async with fleet.lease():
         await fleet.drain()
 
     assert clock.monotonic() - begun == pytest.approx(60, abs=1)

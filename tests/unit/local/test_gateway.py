@@ -27,6 +27,7 @@ from portside.local.gateway import (
 from portside.local.protocol.call import Call
 from portside.local.protocol.fault import Fault
 from portside.local.protocol.message import Request, Response
+from portside.local.sigv4 import Seed
 
 KEYS = Keys(access_key_id="PSIDLOCALEXAMPLE1234", secret_access_key="secret")
 HOST = "127.0.0.1:4566"
@@ -35,7 +36,9 @@ HOST = "127.0.0.1:4566"
 class Objects:
     """Answers with what it was sent, in two pieces."""
 
-    async def forward(self, request: Request, body: AsyncIterator[bytes]) -> Response:
+    async def forward(
+        self, request: Request, body: AsyncIterator[bytes], *, body_hash: str, seed: Seed | None
+    ) -> Response:
         content = b"".join([piece async for piece in body])
 
         async def pieces() -> AsyncIterator[bytes]:
@@ -93,6 +96,9 @@ class Platform:
 
     def health(self) -> dict[str, Any]:
         return {"status": "running"}
+
+    def endpoints(self) -> list[dict[str, Any]]:
+        return [{"name": "ner"}]
 
     async def reset(self) -> None:
         self.resets += 1
@@ -444,6 +450,14 @@ async def test_reset_is_not_for_web_pages(
 
     assert (answer.status, list(answer.json)) == (403, ["error"])
     assert platform.resets == 0
+
+
+async def test_what_runs_is_told_to_those_who_sign(gateway: Gateway) -> None:
+    refused = await ask(gateway, "GET", "/_portside/endpoints")
+    answer = await ask_signed(gateway, "sagemaker", "/_portside/endpoints", method="GET")
+
+    assert refused.status == 403
+    assert (answer.status, answer.json) == (200, {"endpoints": [{"name": "ner"}]})
 
 
 async def test_reset_is_not_a_get(gateway: Gateway, platform: Platform) -> None:

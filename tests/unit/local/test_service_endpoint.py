@@ -44,9 +44,14 @@ class World:
     async def describe(self, name: str = "NER") -> dict[str, Value]:
         return await self.service.describe(call("DescribeEndpoint", EndpointName=name))
 
-    async def update(self, config: str) -> None:
-        await self.service.update(
-            call("UpdateEndpoint", EndpointName="NER", EndpointConfigName=config)
+    async def update(self, config: str, **more: Value) -> None:
+        params = {"EndpointName": "NER", "EndpointConfigName": config} | more
+        await self.service.update(call("UpdateEndpoint", **params))
+
+    async def rescale(self, *desired: Value) -> None:
+        params = {"EndpointName": "NER", "DesiredWeightsAndCapacities": list(desired)}
+        await self.service.update_weights_and_capacities(
+            call("UpdateEndpointWeightsAndCapacities", **params)
         )
 
     async def delete(self) -> None:
@@ -60,13 +65,18 @@ class World:
         is_up = status is not EndpointStatus.CREATING and status is not EndpointStatus.FAILED
         wanted = endpoint.pending or endpoint.deployment
         assert wanted is not None
-        found = replace(wanted, resolved_image=f"{IMAGE}@sha256:0", resolution_time_ms=5_000)
+        variants = tuple(
+            replace(variant, resolved_image=f"{IMAGE}@sha256:0", resolution_time_ms=5_000)
+            for variant in wanted.variants
+        )
+        found = replace(wanted, variants=variants)
         self.store.save(
             replace(
                 endpoint,
                 status=status,
                 deployment=found if is_up else None,
                 pending=None if is_up else found,
+                is_scaling=False,
                 failure_reason=failure_reason,
             ).resource()
         )
@@ -90,6 +100,14 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
         await EndpointConfigService(store, clock=clock).create(
             call("CreateEndpointConfig", EndpointConfigName=name, ProductionVariants=[variant])
         )
+    both = [
+        {"VariantName": name, "InitialVariantWeight": weight, "ModelName": "ner"}
+        | {"InstanceType": "ml.m5.large", "InitialInstanceCount": 1}
+        for name, weight in (("first", 1.0), ("second", 3.0))
+    ]
+    await EndpointConfigService(store, clock=clock).create(
+        call("CreateEndpointConfig", EndpointConfigName="both", ProductionVariants=both)
+    )
     yield World(store)
     store.close()
 
@@ -174,7 +192,8 @@ async def test_it_keeps_what_it_was_made_from(world: World) -> None:
     assert resource is not None
     pending = Endpoint.of(resource).pending
     assert pending is not None
-    assert (pending.variant.model_data_url, pending.variant.environment) == (URL, {"A": "1"})
+    (variant,) = pending.variants
+    assert (variant.model_data_url, variant.environment) == (URL, {"A": "1"})
 
 
 async def test_an_update_is_pending_while_the_old_deployment_serves(world: World) -> None:
@@ -276,8 +295,81 @@ async def test_endpoints_are_listed_by_status(world: World) -> None:
     ]
 
 
-async def test_what_is_not_built_says_so(world: World) -> None:
-    with pytest.raises(Fault) as caught:
-        await world.create(DeploymentConfig={"RollingUpdatePolicy": {}})
+async def test_a_deployment_config_is_kept_only_as_long_as_it_is_told(world: World) -> None:
+    policy = {"RollingUpdatePolicy": {"WaitIntervalInSeconds": 0}}
+    await world.create(DeploymentConfig=policy)
+    world.set(EndpointStatus.IN_SERVICE)
+    assert (await world.describe())["LastDeploymentConfig"] == policy
 
-    assert caught.value.status == 501
+    await world.update("two", RetainDeploymentConfig=True)
+    assert (await world.describe())["LastDeploymentConfig"] == policy
+
+    world.set(EndpointStatus.IN_SERVICE)
+    await world.update("two")
+
+    assert "LastDeploymentConfig" not in await world.describe()
+
+
+async def test_other_weights_and_counts_are_pending_until_they_are_there(world: World) -> None:
+    await world.create()
+    world.set(EndpointStatus.IN_SERVICE)
+
+    await world.rescale(
+        {"VariantName": "AllTraffic", "DesiredWeight": 3.0, "DesiredInstanceCount": 4}
+    )
+    (variant,) = (await world.describe())["ProductionVariants"]
+
+    assert (variant["CurrentWeight"], variant["DesiredWeight"]) == (1.0, 3.0)
+    assert (variant["CurrentInstanceCount"], variant["DesiredInstanceCount"]) == (2, 4)
+
+
+async def test_what_cannot_be_rescaled(world: World) -> None:
+    await world.create()
+    world.set(EndpointStatus.IN_SERVICE)
+    known: Value = {"VariantName": "AllTraffic", "DesiredWeight": 1.0}
+
+    assert await message(world.rescale(known, known)) == (
+        'The variant name "AllTraffic" was non-unique within the request.'
+    )
+    assert await message(world.rescale({"VariantName": "b"}, {"VariantName": "a"})) == (
+        'The variant name(s) "a, b" is/are not present within endpoint configuration "one".'
+    )
+    nobody: Value = {"VariantName": "AllTraffic", "DesiredInstanceCount": 0}
+    assert "must be at least 1" in await message(world.rescale(nobody))
+    with pytest.raises(Fault, match="ResourceLimitExceeded"):
+        await world.rescale({"VariantName": "AllTraffic", "DesiredInstanceCount": 21})
+
+
+async def test_an_update_can_keep_weights_and_counts(world: World) -> None:
+    await world.create()
+    world.set(EndpointStatus.IN_SERVICE)
+
+    await world.update("two", RetainAllVariantProperties=True)
+    pending = (await world.describe())["PendingDeploymentSummary"]
+
+    assert [each["DesiredInstanceCount"] for each in pending["ProductionVariants"]] == [2]
+
+
+async def test_an_update_can_keep_all_but_the_counts(world: World) -> None:
+    await world.create()
+    world.set(EndpointStatus.IN_SERVICE)
+
+    excluded: Value = [{"VariantPropertyType": "DesiredInstanceCount"}]
+    await world.update(
+        "two", RetainAllVariantProperties=True, ExcludeRetainedVariantProperties=excluded
+    )
+    pending = (await world.describe())["PendingDeploymentSummary"]
+
+    assert [each["DesiredInstanceCount"] for each in pending["ProductionVariants"]] == [1]
+
+
+async def test_every_variant_is_described(world: World) -> None:
+    await world.create(config="both")
+    world.set(EndpointStatus.IN_SERVICE)
+
+    described = (await world.describe())["ProductionVariants"]
+
+    assert [(each["VariantName"], each["CurrentWeight"]) for each in described] == [
+        ("first", 1.0),
+        ("second", 3.0),
+    ]

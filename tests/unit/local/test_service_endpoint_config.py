@@ -106,10 +106,9 @@ async def test_what_cannot_be(service: EndpointConfigService, variant: dict[str,
 @pytest.mark.parametrize(
     "params",
     [
-        create(INSTANCE, {**INSTANCE, "VariantName": "Other"}),
         create(ShadowProductionVariants=[INSTANCE]),
         create(AsyncInferenceConfig={"OutputConfig": {}}),
-        create(DataCaptureConfig={"DestinationS3Uri": "s3://bucket/capture"}),
+        create({**INSTANCE, "RoutingConfig": {"RoutingStrategy": "KV_AWARE"}}),
         create({"VariantName": "AllTraffic", "InstanceType": "ml.m5.large"}),
         create({**INSTANCE, "ManagedInstanceScaling": {"Status": "ENABLED"}}),
         create(EnableNetworkIsolation=True),
@@ -122,6 +121,45 @@ async def test_what_is_not_built_says_so(
     fault = await refused(service, **params)
 
     assert (fault.code, fault.status) == ("NotImplementedException", 501)
+
+
+CAPTURE: Value = {
+    "InitialSamplingPercentage": 50,
+    "DestinationS3Uri": "s3://bucket/capture",
+    "CaptureOptions": [{"CaptureMode": "Input"}],
+}
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        create(INSTANCE, INSTANCE),  # of one name
+        create(INSTANCE, {**SERVERLESS, "VariantName": "Other"}),
+        create({**INSTANCE, "InitialVariantWeight": 0.0}),
+        create(SERVERLESS, DataCaptureConfig=CAPTURE),
+    ],
+)
+async def test_what_cannot_be_together(
+    service: EndpointConfigService, params: dict[str, Value]
+) -> None:
+    assert (await refused(service, **params)).code == "ValidationException"
+
+
+async def test_several_variants_and_data_capture_are_told_again(
+    service: EndpointConfigService,
+) -> None:
+    other = {**INSTANCE, "VariantName": "Other", "InitialVariantWeight": 0.0}
+    await service.create(
+        call("CreateEndpointConfig", **create(INSTANCE, other, DataCaptureConfig=CAPTURE))
+    )
+
+    described = await service.describe(call("DescribeEndpointConfig", EndpointConfigName="Config"))
+
+    assert [each["VariantName"] for each in described["ProductionVariants"]] == [
+        "AllTraffic",
+        "Other",
+    ]
+    assert described["DataCaptureConfig"] == CAPTURE
 
 
 async def test_configs_are_listed(service: EndpointConfigService) -> None:

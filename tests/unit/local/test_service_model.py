@@ -121,6 +121,32 @@ async def test_an_artifact_that_is_not_there(service: ModelService, url: str) ->
     )
 
 
+class NoPermission:
+    """A role that may do nothing; remembers what was asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str | None, str]] = []
+
+    async def may_read(self, role_arn: str | None, url: str) -> bool:
+        self.asked.append((role_arn, url))
+        return False
+
+    async def may_pull(self, role_arn: str | None, image: str) -> bool:
+        raise NotImplementedError
+
+
+async def test_a_role_that_may_not_read_the_artifact(store: Store, clock: FakeClock) -> None:
+    permissions = NoPermission()
+    objects = FakeObjects(**{"model.tar.gz": b""})
+    service = ModelService(store, objects=objects, clock=clock, permissions=permissions)
+
+    fault = await refused(service, **create(ExecutionRoleArn=ROLE))
+    await service.create(call("CreateModel", **create(PrimaryContainer={"Image": IMAGE})))
+
+    assert str(fault.message).startswith(f"Could not access model data at {URL}. ")
+    assert permissions.asked == [(ROLE, URL)]
+
+
 async def test_while_the_object_store_is_away_nobody_is_blamed(
     store: Store, clock: FakeClock
 ) -> None:

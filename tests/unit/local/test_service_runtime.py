@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,11 +10,13 @@ import pytest
 
 from portside.local.deployment import Deployment, Endpoint, Variant
 from portside.local.endpoint_state import EndpointStatus
-from portside.local.fleet import Fleet, FleetSpec
+from portside.local.fleet import Fleet
 from portside.local.instance_client import Answer, ConnectionLostError, InvocationTimeoutError
 from portside.local.protocol.fault import Fault
 from portside.local.services.runtime import RuntimeService
+from portside.local.starter import FleetSpec, Starter
 from portside.local.store import Store
+from portside.local.traffic import Running, Traffic
 from tests.unit.local.state_fakes import (
     ACCOUNT,
     IMAGE,
@@ -25,9 +28,12 @@ from tests.unit.local.state_fakes import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Mapping
 
-    from portside.local.protocol.call import Value
+    from portside.local.capacity import Occupancy
+    from portside.local.data_capture import Exchange
+    from portside.local.metric import Invocation
+    from portside.local.protocol.call import Call, Value
 
 SEE = (
     "See https://us-east-1.console.aws.amazon.com/cloudwatch/home?region=us-east-1"
@@ -55,12 +61,49 @@ class World:
     store: Store
     client: FakeClient
     running: Fleet | None
+    clock: FakeClock = field(default_factory=FakeClock)
+    measured: list[Invocation] = field(default_factory=list)
+    captured: list[Exchange] = field(default_factory=list)
 
-    def fleet(self, arn: str) -> Fleet | None:
-        return self.running
+    def __post_init__(self) -> None:
+        self.service = RuntimeService(
+            self.store,
+            switch=self,
+            client=self.client,
+            recorder=self,
+            capture=self,
+            clock=self.clock,
+        )
 
-    def set(self, status: EndpointStatus, variant: Variant = VARIANT) -> None:
-        deployment = Deployment(config_name="one", requested_time_ms=1, variant=variant)
+    def record(self, seen: Invocation, variant: Variant, found: Occupancy) -> None:
+        self.measured.append(seen)
+
+    def samples(self, config: Mapping[str, Value] | None) -> bool:
+        return True
+
+    def hold(self, exchange: Exchange, config: Mapping[str, Value]) -> None:
+        self.captured.append(exchange)
+
+    def traffic(self, arn: str) -> Traffic | None:
+        if self.running is None:
+            return None
+        deployment = Deployment(config_name="one", requested_time_ms=1, variants=(VARIANT,))
+        running = Running(deployment=deployment, capacities={VARIANT.name: self.running})
+        return Traffic(blue=running)
+
+    def set(
+        self,
+        status: EndpointStatus,
+        variant: Variant = VARIANT,
+        *,
+        data_capture: dict[str, Value] | None = None,
+    ) -> None:
+        deployment = Deployment(
+            config_name="one",
+            requested_time_ms=1,
+            variants=(variant,),
+            data_capture=data_capture,
+        )
         endpoint = Endpoint(
             account=ACCOUNT,
             region=REGION,
@@ -74,9 +117,12 @@ class World:
         self.store.add(endpoint.resource())
 
     async def invoke(self, **params: Value) -> dict[str, Value]:
-        service = RuntimeService(self.store, fleets=self, client=self.client)
+        return await self.service.invoke(self.call(**params))
+
+    def call(self, **params: Value) -> Call:
         wanted = {"EndpointName": "NER", "Body": b"{}"} | params
-        return await service.invoke(call("InvokeEndpoint", service="sagemaker-runtime", **wanted))
+        made = call("InvokeEndpoint", service="sagemaker-runtime", **wanted)
+        return replace(made, received_s=self.clock.monotonic())
 
     async def refused(self, **params: Value) -> Fault:
         with pytest.raises(Fault) as caught:
@@ -84,18 +130,25 @@ class World:
         return caught.value
 
 
-@pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
+@asynccontextmanager
+async def made_world(folder: Path) -> AsyncIterator[World]:
     launcher = FakeLauncher()
     spec = FleetSpec(endpoint_name="NER", region=REGION, variant=VARIANT, model_dir=Path("/m"))
-    fleet = Fleet(spec, launcher=launcher, pinger=launcher, clock=FakeClock())
+    clock = FakeClock()
+    fleet = Fleet(Starter(spec, launcher=launcher, pinger=launcher, clock=clock), clock=clock)
     await fleet.start(startup_timeout_s=480)
-    store = Store.open(tmp_path / "state.sqlite3")
+    store = Store.open(folder / "state.sqlite3")
     world = World(store, FakeClient(), fleet)
     world.set(EndpointStatus.IN_SERVICE)
     yield world
     await fleet.stop()
     store.close()
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    async with made_world(tmp_path) as made:
+        yield made
 
 
 async def test_body_and_headers_go_both_ways(world: World) -> None:
@@ -280,7 +333,8 @@ async def test_a_body_over_the_limit_of_real_time(world: World) -> None:
 
 
 async def test_a_body_over_the_limit_of_serverless(world: World) -> None:
-    world.set(EndpointStatus.IN_SERVICE, SERVERLESS)
+    assert world.running is not None
+    await world.running.resize(SERVERLESS)
 
     fault = await world.refused(Body=bytes(4 * 1024 * 1024 + 1))
 
@@ -293,11 +347,147 @@ async def test_targets_that_the_endpoint_has_not(world: World) -> None:
     variant = await world.refused(TargetVariant="Other")
     model = await world.refused(TargetModel="a.tar.gz")
     component = await world.refused(InferenceComponentName="a")
-    session = await world.refused(SessionId="NEW_SESSION")
+    explained = await world.refused(EnableExplanations="`true`")
 
     assert variant.code == model.code == component.code == "ValidationError"
     assert model.message == (
         "Endpoint NER is not a multi-model endpoint and does not support target model header."
     )
     assert model.fields == {"ErrorCode": "TARGET_MODEL_HEADER_NOT_SUPPORTED"}
-    assert session.status == 501
+    assert explained.status == 501
+
+
+# --- Sessions ----------------------------------------------------------------
+
+NEW = "abc-1; Expires=2033-05-18T03:33:20Z"
+
+
+@pytest.mark.parametrize(
+    "header", ["X-Amzn-SageMaker-New-Session-Id", "X-Amzn-SageMaker-Session-Id"]
+)
+async def test_a_session_is_opened_by_either_header(world: World, header: str) -> None:
+    world.client.answer = Answer(status=200, headers={header: NEW}, body=b"ok")
+
+    output = await world.invoke(SessionId="NEW_SESSION")
+
+    assert output["NewSessionId"] == NEW
+    assert world.client.headers["X-Amzn-SageMaker-Session-Id"] == "NEW_SESSION"
+    await world.invoke(SessionId="abc-1")
+    assert world.client.headers["X-Amzn-SageMaker-Session-Id"] == "abc-1"
+
+
+async def test_a_session_stays_with_the_instance_that_made_it(world: World) -> None:
+    assert world.running is not None
+    await world.running.resize(replace(VARIANT, instance_count=3))
+    world.client.answer = Answer(
+        status=200, headers={"X-Amzn-SageMaker-New-Session-Id": NEW}, body=b"ok"
+    )
+    await world.invoke(SessionId="NEW_SESSION")
+    for _ in range(4):
+        await world.invoke(SessionId="abc-1")
+
+    assert len(set(world.client.ports)) == 1
+    await world.invoke()
+    assert len(set(world.client.ports)) == 2
+
+
+async def test_a_session_that_is_closed_expired_or_unknown(world: World) -> None:
+    world.client.answer = Answer(
+        status=200, headers={"X-Amzn-SageMaker-New-Session-Id": NEW}, body=b"ok"
+    )
+    await world.invoke(SessionId="NEW_SESSION")
+    world.client.answer = Answer(
+        status=200, headers={"X-Amzn-SageMaker-Closed-Session-Id": "abc-1"}, body=b"ok"
+    )
+    assert (await world.invoke(SessionId="abc-1"))["ClosedSessionId"] == "abc-1"
+
+    closed = await world.refused(SessionId="abc-1")
+    expired = "old; Expires=2001-01-01T00:00:00Z"
+    world.client.answer = Answer(
+        status=200, headers={"X-Amzn-SageMaker-New-Session-Id": expired}, body=b"ok"
+    )
+    await world.invoke(SessionId="NEW_SESSION")
+    over = await world.refused(SessionId="old")
+
+    assert (closed.code, over.code) == ("ValidationError", "ValidationError")
+    assert str(closed.message).startswith("Session abc-1 of endpoint NER not found.")
+
+
+async def test_a_session_ends_with_its_instance(world: World) -> None:
+    assert world.running is not None
+    world.client.answer = Answer(
+        status=200, headers={"X-Amzn-SageMaker-New-Session-Id": NEW}, body=b"ok"
+    )
+    await world.invoke(SessionId="NEW_SESSION")
+    await world.running.stop()
+
+    fault = await world.refused(SessionId="abc-1")
+
+    assert (fault.code, fault.status) == ("ValidationError", 400)
+
+
+async def test_serverless_has_no_sessions(world: World) -> None:
+    assert world.running is not None
+    await world.running.resize(SERVERLESS)
+
+    fault = await world.refused(SessionId="NEW_SESSION")
+
+    assert fault.message == "Endpoint NER is serverless and does not support sessions."
+
+
+# --- What is kept ------------------------------------------------------------
+
+
+async def test_what_the_instance_took_and_what_the_rest_did(world: World) -> None:
+    call = world.call()
+    world.clock.seconds += 0.25
+    world.client.takes_s = 2.0
+    world.client.clock = world.clock
+
+    await world.service.invoke(call)
+
+    [seen] = world.measured
+    assert seen.model_s == pytest.approx(2.0)
+    assert seen.overhead_s == pytest.approx(0.25)
+    assert (seen.endpoint, seen.variant, seen.model_status) == ("NER", "AllTraffic", 200)
+    assert (seen.fault, seen.concurrent) == (None, 1)
+
+
+async def test_what_failed_is_measured_too(world: World) -> None:
+    for answer in (Answer(status=400, headers={}, body=b""), InvocationTimeoutError()):
+        world.client.answer = answer
+        await world.refused()
+    await world.running.stop()
+    await world.refused()
+
+    assert [(seen.fault, seen.model_status) for seen in world.measured] == [
+        (424, 400),
+        (424, 0),
+        (503, None),
+    ]
+
+
+async def test_what_was_answered_is_captured_where_that_is_wanted(world: World) -> None:
+    world.client.answer = Answer(status=200, headers={"Content-Type": "a/b"}, body=b"out")
+    await world.invoke(Body=b"in", ContentType="text/csv", InferenceId="i-1")
+    assert world.captured == []
+
+    world.set(EndpointStatus.IN_SERVICE, data_capture={"InitialSamplingPercentage": 100})
+    await world.invoke(Body=b"in", ContentType="text/csv", InferenceId="i-1")
+
+    [exchange] = world.captured
+    assert (exchange.endpoint, exchange.variant, exchange.inference_id) == (
+        "NER",
+        "AllTraffic",
+        "i-1",
+    )
+    assert (exchange.asked.content_type, exchange.asked.body) == ("text/csv", b"in")
+    assert (exchange.answered.content_type, exchange.answered.body) == ("a/b", b"out")
+
+
+async def test_an_endpoint_is_read_again_when_the_store_has_changed(world: World) -> None:
+    await world.invoke()
+
+    world.set(EndpointStatus.FAILED)
+
+    assert (await world.refused()).code == "ValidationError"

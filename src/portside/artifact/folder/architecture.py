@@ -60,6 +60,9 @@ MiniLM is a small BERT, DeBERTa-v3 a DeBERTa-v2 that was trained in another way:
 the other's name.
 """
 
+MULTI_LABEL: Final = "multi_label_classification"
+"""The `problem_type` of a text classifier whose labels do not exclude each other."""
+
 _GENERATIVE_HEADS: Final = (
     "ForCausalLM",
     "LMHeadModel",

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from portside import contract
 from portside.artifact.folder.architecture import (
+    MULTI_LABEL,
     Task,
     check_family,
     check_settings,
@@ -36,7 +37,7 @@ from portside.artifact.folder.choice import (
 )
 from portside.artifact.folder.content import Content, File, LeftOut, read_content
 from portside.artifact.folder.json_file import read_object
-from portside.artifact.folder.label_map import check_classifier, read_labels
+from portside.artifact.folder.label_map import check_classifier, check_graph, read_labels
 from portside.artifact.folder.pickle_check import refuse_pickles, refuse_unreadable
 from portside.artifact.folder.safetensors_file import read_shards
 from portside.artifact.folder.summary import summarize, summarize_for_code
@@ -72,6 +73,8 @@ class Checkpoint:
     architecture: str | None = None
     task: Task | None = None
     labels: tuple[str, ...] = ()
+    exclusive_labels: bool = True
+    """Whether a text has one of the labels, not some of them."""
     files: tuple[File, ...]
     left_out: tuple[LeftOut, ...]
     summary: str
@@ -185,12 +188,15 @@ def _described(
         check_settings(config, folder)
     if tensors and task is not Task.FEATURE_EXTRACTION:
         check_classifier(labels, tensors, folder=folder, architecture=str(architecture))
+    elif labels and model.kind is Kind.ONNX:
+        check_graph(labels, model.main.source, folder=folder)
     check_tokenizer(content, config, can_make=needs_export)
     return replace(
         found,
         architecture=architecture,
         task=task,
         labels=labels,
+        exclusive_labels=config.get("problem_type") != MULTI_LABEL,
         summary=summarize(model, architecture=architecture, labels=labels, tensors=tensors),
     )
 

@@ -6,8 +6,10 @@ fine-tuned on nine labels with the names of seven answers with the wrong names.
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any, Final
 
+from portside.artifact.folder.onnx_file import read_output_width
 from portside.errors import BuildError
 
 if TYPE_CHECKING:
@@ -25,6 +27,10 @@ _CLASSIFIERS: Final = ("classifier.weight", "classifier.out_proj.weight")
 _QUESTION_ANSWERING: Final = "qa_outputs.weight"
 """One row for where an answer starts, one for where it ends."""
 
+_LOGITS: Final = "logits"
+"""What a classifier's output is called; `portside.serving` asks the graph for it."""
+
+_SAME_TRAINING: Final = "take `config.json` and the weights from the same training"
 _NAME_EACH: Final = "give `id2label` one name for each output of the model, from 0 on"
 
 
@@ -35,8 +41,14 @@ def read_labels(config: Mapping[str, Any], folder: Path) -> tuple[str, ...]:
         return _DEFAULT_LABELS
     labels = _in_order(id2label, folder)
     _check_label2id(labels, config.get("label2id"), folder)
-    count = config.get("num_labels", len(labels))
-    if count != len(labels):
+    count = config.get("num_labels")
+    if count is not None and (isinstance(count, bool) or not isinstance(count, int)):
+        raise _disagree(
+            folder,
+            f"`num_labels` is `{json.dumps(count, ensure_ascii=False)}`, which is no whole number",
+            hint=f'write `"num_labels": {len(labels)}`, or remove it',
+        )
+    if count is not None and count != len(labels):
         raise _disagree(
             folder,
             f"`num_labels` is {count} and `id2label` names {len(labels)}",
@@ -59,7 +71,16 @@ def _in_order(id2label: object, folder: Path) -> tuple[str, ...]:
             f"but one for {others}",
             hint=_NAME_EACH,
         )
-    return tuple(str(id2label[index]) for index in ids)
+    names = [id2label[index] for index in ids]
+    for index, name in enumerate(names):
+        # Numbers are names too, as of ratings; transformers takes them so.
+        if isinstance(name, bool) or not isinstance(name, str | int | float) or name == "":
+            raise _disagree(
+                folder,
+                f"`id2label` gives id {index} the name `{json.dumps(name, ensure_ascii=False)}`",
+                hint=_NAME_EACH,
+            )
+    return tuple(map(str, names))
 
 
 def _check_label2id(labels: Sequence[str], label2id: object, folder: Path) -> None:
@@ -106,9 +127,20 @@ def check_classifier(
         raise _disagree(
             folder,
             f"`{found}` has {rows} rows, and {named if labels else 'question answering takes 2'}",
-            hint=_NAME_EACH
-            if is_default
-            else "take `config.json` and the weights from the same training",
+            hint=_NAME_EACH if is_default else _SAME_TRAINING,
+        )
+
+
+def check_graph(labels: Sequence[str], graph: Path, *, folder: Path) -> None:
+    """Whether an ONNX graph scores as many labels as there are names; raises `BuildError`."""
+    width = read_output_width(graph, _LOGITS)
+    if width is not None and width != len(labels):
+        is_default = labels is _DEFAULT_LABELS
+        named = "none, which means 2" if is_default else str(len(labels))
+        raise _disagree(
+            folder,
+            f"`{graph.name}` scores {width} labels, and `id2label` names {named}",
+            hint=_NAME_EACH if is_default else _SAME_TRAINING,
         )
 
 

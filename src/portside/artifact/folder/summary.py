@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from portside.artifact.folder.weights import Kind
+from portside.artifact.quantity import size
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -21,7 +22,6 @@ _NAMES: Final = {
 }
 
 _STEPS: Final = ((1e9, "B"), (1e6, "M"), (1e3, "k"))
-_BYTE_STEPS: Final = ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
 
 
 def summarize(
@@ -38,8 +38,8 @@ def summarize(
     parts = [
         architecture,
         f"{name} in {shards} shards" if shards > 1 else name,
-        f"{_short(_parameters(tensors), _STEPS)} parameters" if tensors else _size(model.files),
-        f"{len(labels)} labels" if labels else None,
+        f"{_short(_parameters(tensors))} parameters" if tensors else _size(model.files),
+        _labels(labels) if labels else None,
     ]
     return ", ".join(part for part in parts if part)
 
@@ -51,17 +51,24 @@ def summarize_for_code(kinds: Sequence[Kind], files: Sequence[File]) -> str:
     return f"{names} for your own code, {_size(files)} in {many}"
 
 
+def _labels(labels: Sequence[str]) -> str:
+    """`9 labels`; two of one name may be meant so, or a slip."""
+    names = len(set(labels))
+    of = "" if names == len(labels) else f" of {names} name{'s' if names > 1 else ''}"
+    return f"{len(labels)} labels{of}"
+
+
 def _parameters(tensors: Mapping[str, Tensor]) -> int:
     return sum(tensor.parameters for tensor in tensors.values())
 
 
 def _size(files: Sequence[File]) -> str:
-    return _short(sum(file.size_bytes for file in files), _BYTE_STEPS, below=" bytes")
+    return size(sum(file.size_bytes for file in files))
 
 
-def _short(number: int, steps: Sequence[tuple[float, str]], *, below: str = "") -> str:
+def _short(count: int) -> str:
     """Three digits or so: `66.4 M`."""
-    for step, unit in steps:
-        if number >= step:
-            return f"{number / step:.1f} {unit}"
-    return f"{number}{below}"
+    for step, unit in _STEPS:
+        if count >= step:
+            return f"{count / step:.1f} {unit}"
+    return str(count)

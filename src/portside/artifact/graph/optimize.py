@@ -21,7 +21,7 @@ from portside.artifact.graph.recipe import Recipe
 from portside.artifact.graph.section import Section
 from portside.errors import BuildError, MissingToolError
 
-VERSION: Final = "3"
+VERSION: Final = "4"
 """Raise it when the same graph and recipe shall give another one: what is kept is not used then."""
 
 RANKING: Final = "ranking.json"

@@ -18,11 +18,10 @@ find the ranges. What was measured, and why so little is fused, stands in
 
 from __future__ import annotations
 
-import copy
 import json
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
@@ -31,6 +30,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 import onnxruntime
+from onnx import numpy_helper
 from onnxruntime.quantization import (
     CalibrationDataReader,
     QuantFormat,
@@ -42,18 +42,21 @@ from onnxruntime.transformers.fusion_options import FusionOptions
 from onnxruntime.transformers.optimizer import optimize_model
 
 from portside.artifact.apart import steps
+from portside.artifact.graph.column import round_columns
 from portside.artifact.graph.export import GRAPH
+from portside.artifact.graph.half import multiply_halves
+from portside.artifact.graph.lookup import lookups, shorten_lookups
 from portside.artifact.graph.optimize import RANKING
 from portside.artifact.graph.row_range import scale_rows
 from portside.artifact.graph.section import Section, sections
 
 Feed = dict[str, npt.NDArray[np.int64]]
+Array = npt.NDArray[np.float32]
 
-QUANTIZED_OPERATORS: Final = ("MatMul", "Gemm", "Gather")
-"""The weights of linear layers and the embeddings: over 99 % of all. The rest are biases and the
-like, whose quantization would cost time in each prediction and save none."""
-
-STATIC_OPERATORS: Final = ("MatMul", "Gemm")
+QUANTIZED_OPERATORS: Final = ("MatMul", "Gemm")
+"""The weights of linear layers; with the embeddings, which `lookup` sees to, over 99 % of all. The
+rest are biases and the like, whose quantization would cost time in each prediction and save none.
+"""
 
 NOT_FUSED: Final = (
     # Fewer nodes, and as fast or slower, on a CPU.
@@ -75,31 +78,40 @@ RANKED: Final = 16
 
 def quantize(graph: Path, feeds: Sequence[Feed], recipe: dict[str, Any], output: Path) -> None:
     """Write `model.onnx` and `model.onnx.data` into the folder `output`."""
-    kept = [node for section in recipe["kept"] for node in section["nodes"]]
+    model = fuse(graph)
+    kept = {node for section in recipe["kept"] for node in section["nodes"]}
+    if recipe["halves"]:
+        shorten_lookups(model, lookups(model), exact=kept)
+        multiply_halves(model, _products(model), exact=kept)
+        _save(model, output / GRAPH)
+        return
+    shorten_lookups(model, lookups(model) - kept)
+    if recipe["by_row"]:
+        scale_rows(model, _products(model) - kept)
+    _drop_unused(model)
     options = {
         "per_channel": recipe["per_channel"],
         "reduce_range": recipe["reduce_range"],
-        "nodes_to_exclude": kept,
+        "op_types_to_quantize": list(QUANTIZED_OPERATORS),
+        "nodes_to_exclude": sorted(kept),
         # Signed: CPUs with AMX run unsigned weights at a third of the speed.
         "weight_type": QuantType.QInt8,
         # Mapped into memory where one file would be parsed and copied.
         "use_external_data_format": True,
+        # For tensors whose type cannot be inferred, behind operators of `FUSED_DOMAIN`.
+        "extra_options": {"DefaultTensorType": onnx.TensorProto.FLOAT},
     }
-    model = fuse(graph)
-    if recipe["by_row"]:
-        scale_rows(model, _products(model) - set(kept))
     if recipe["static"]:
         quantize_static(
             model,
             output / GRAPH,
             _Reader(feeds[:CALIBRATED]),
             quant_format=QuantFormat.QDQ,
-            op_types_to_quantize=list(STATIC_OPERATORS),
             activation_type=QuantType.QUInt8,
             **options,
         )
     else:
-        _quantize_dynamic(model, output / GRAPH, **options)
+        quantize_dynamic(model, output / GRAPH, **options)
 
 
 def rank(
@@ -107,34 +119,23 @@ def rank(
 ) -> list[Section]:
     """The sections of a graph, the one that does the most harm when it is quantized first.
 
-    Each is quantized alone, and the graph's outputs compared with those of fp32.
+    The weights of each are rounded alone, and the graph's outputs compared with those of fp32.
     """
     model = fuse(graph)
     feeds = feeds[:RANKED]
+    parts = sections(_nodes(model))
+    weights = _weights(model)
+    harm: dict[Section, float] = {}
     with tempfile.TemporaryDirectory(dir=output) as folder:
         path = Path(folder) / GRAPH
-        onnx.save(model, path, save_as_external_data=True, location=f"{GRAPH}.data")
+        _save(model, path)
         expected = _outputs(path, feeds)
-        model = onnx.load(path)
-        harm: dict[Section, float] = {}
-        parts = sections(_nodes(model))
         for number, section in enumerate(parts, 1):
             say(f"trying section {number} of {len(parts)} in int8")
-            trial = Path(folder) / f"{section.number}.onnx"
-            _quantize_dynamic(
-                _by_row(model, section),
-                trial,
-                per_channel=True,
-                nodes_to_quantize=list(section.nodes),
-                weight_type=QuantType.QInt8,
-                use_external_data_format=True,
-            )
-            found = _outputs(trial, feeds)
+            found = _outputs(path, feeds, replaced=_rounded(section, weights))
             harm[section] = float(
                 np.mean([np.abs(a - b).mean() for a, b in zip(expected, found, strict=True)])
             )
-            trial.unlink()
-            trial.with_name(f"{trial.name}.data").unlink(missing_ok=True)
     return sorted(harm, key=lambda section: -harm[section])
 
 
@@ -156,28 +157,10 @@ def fuse(graph: Path) -> onnx.ModelProto:
     return fused
 
 
-def _quantize_dynamic(model: onnx.ModelProto, output: Path, **options: object) -> None:
-    quantize_dynamic(
-        model,
-        output,
-        op_types_to_quantize=list(QUANTIZED_OPERATORS),
-        # For tensors whose type cannot be inferred, behind operators of `FUSED_DOMAIN`.
-        extra_options={"DefaultTensorType": onnx.TensorProto.FLOAT},
-        **options,
-    )
-
-
-def _by_row(model: onnx.ModelProto, section: Section) -> onnx.ModelProto:
-    copied = copy.deepcopy(model)
-    scale_rows(copied, _products(copied) & set(section.nodes))
-    return copied
-
-
 def _nodes(model: onnx.ModelProto) -> Iterator[tuple[str, str, bool]]:
-    weights = {tensor.name for tensor in model.graph.initializer}
+    quantizable = _products(model) | lookups(model)
     for node in model.graph.node:
-        has_weights = any(name in weights for name in node.input)
-        yield node.name, node.op_type, has_weights and node.op_type in QUANTIZED_OPERATORS
+        yield node.name, node.op_type, node.name in quantizable or node.op_type == "Gemm"
 
 
 def _products(model: onnx.ModelProto) -> set[str]:
@@ -186,9 +169,56 @@ def _products(model: onnx.ModelProto) -> set[str]:
     return {n.name for n in model.graph.node if n.op_type == "MatMul" and n.input[1] in weights}
 
 
-def _outputs(graph: Path, feeds: Sequence[Feed]) -> list[npt.NDArray[np.float32]]:
-    session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
+def _weights(model: onnx.ModelProto) -> dict[str, dict[str, Array]]:
+    """By node: its matrices, by their names."""
+    tensors = {tensor.name: tensor for tensor in model.graph.initializer}
+    return {
+        node.name: {
+            name: numpy_helper.to_array(tensors[name])
+            for name in node.input
+            if name in tensors and len(tensors[name].dims) == 2
+        }
+        for node in model.graph.node
+        if node.op_type in {*QUANTIZED_OPERATORS, "Gather"}
+    }
+
+
+def _rounded(section: Section, weights: Mapping[str, Mapping[str, Array]]) -> dict[str, Array]:
+    """Its matrices by their names, as 8 bits hold them."""
+    found = {}
+    for node in section.nodes:
+        for name, matrix in weights[node].items():
+            integers, scales = round_columns(matrix)
+            found[name] = integers * scales
+    return found
+
+
+def _outputs(
+    graph: Path, feeds: Sequence[Feed], *, replaced: Mapping[str, Array] | None = None
+) -> list[Array]:
+    """What the graph gives, with some of its weights replaced."""
+    options = onnxruntime.SessionOptions()
+    values = {
+        name: onnxruntime.OrtValue.ortvalue_from_numpy(array)
+        for name, array in (replaced or {}).items()
+    }
+    for name, value in values.items():
+        options.add_initializer(name, value)
+    session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
     return [output for feed in feeds for output in session.run(None, feed)]
+
+
+def _save(model: onnx.ModelProto, path: Path) -> None:
+    _drop_unused(model)
+    onnx.save(model, path, save_as_external_data=True, location=f"{GRAPH}.data")
+
+
+def _drop_unused(model: onnx.ModelProto) -> None:
+    """Weights in whose place others have come."""
+    used = {name for node in model.graph.node for name in node.input}
+    kept = [tensor for tensor in model.graph.initializer if tensor.name in used]
+    del model.graph.initializer[:]
+    model.graph.initializer.extend(kept)
 
 
 class _Reader(CalibrationDataReader):  # type: ignore[misc]  # onnxruntime has no types

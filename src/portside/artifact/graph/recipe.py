@@ -1,4 +1,4 @@
-"""How a graph's weights become 8-bit integers: the ways there are, in the order of their worth."""
+"""How a graph's weights become 8-bit integers: the ways there are, in the order of their speed."""
 
 from __future__ import annotations
 
@@ -26,8 +26,10 @@ class Recipe:
     reduce_range: bool = False
     """7 bits: sums of products cannot overflow 16 bits, on processors without VNNI."""
     static: bool = False
+    halves: bool = False
+    """Activations of 16 bits, in two halves of 8, and a scale for each column; see `half`."""
     kept: tuple[Section, ...] = ()
-    """Sections of the graph that stay in fp32."""
+    """Sections of the graph that stay in fp32; with `halves`, whose weights have 16 bits too."""
 
     @property
     def name(self) -> str:
@@ -41,11 +43,14 @@ class Recipe:
             words.append("per channel")
         if self.reduce_range:
             words.append("7 bits")
+        if self.halves:
+            words.append("in halves")
+        precision = "16 bits" if self.halves else "fp32"
         if len(self.kept) > _NAMED:
-            words.append(f"with {len(self.kept)} sections in fp32")
+            words.append(f"with {len(self.kept)} sections in {precision}")
         elif self.kept:
             names = " and ".join(section.name for section in self.kept)
-            words.append(f"with {names} in fp32")
+            words.append(f"with {names} in {precision}")
         return ", ".join(words)
 
 
@@ -56,16 +61,21 @@ PLAIN = (
 )
 """What is tried first, the fastest before the others."""
 
-KEPT = (1, 2, 4, 8)
-"""How many sections stay in fp32; with more, little of the gain is left."""
+KEPT_IN_FP32 = (1, 2)
+"""How many sections; with more, products of halves are faster, and nearer to fp32."""
+
+KEPT_IN_HALVES = (0, 1, 2, 4)
+"""How many sections, before all are."""
 
 
 def mixed(ranking: tuple[Section, ...]) -> tuple[Recipe, ...]:
     """What is tried next: the sections whose quantization does the most harm stay as they are."""
-    counts = [count for count in KEPT if count < len(ranking)]
+    counts = [count for count in KEPT_IN_FP32 if count < len(ranking)]
     return tuple(Recipe(by_row=True, per_channel=True, kept=ranking[:count]) for count in counts)
 
 
 def last(ranking: tuple[Section, ...]) -> tuple[Recipe, ...]:
-    """What is tried before giving up: ranges of activations found on the samples."""
-    return (Recipe(static=True, per_channel=True, kept=ranking[:1]),)
+    """What is tried before giving up: ranges found on the samples, and more bits for less speed."""
+    counts = [count for count in KEPT_IN_HALVES if count < len(ranking)]
+    halves = [Recipe(halves=True, kept=ranking[:count]) for count in (*counts, len(ranking))]
+    return (Recipe(static=True, per_channel=True, kept=ranking[:1]), *halves)

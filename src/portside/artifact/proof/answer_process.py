@@ -8,7 +8,8 @@ same tokenizer and the same task, so that what differs is the weights and nothin
 else. Into the folder OUTPUT go
 
     outputs.npy     all numbers that the model gave, one after the other
-    answers.json    what a caller would see, and what is scored
+    answers.json    what a caller would act on, and what is scored
+    vectors.npy     the answers where they are vectors, one after the other
     figures.json    how long it took and how much memory
     inputs.json     what the graph was fed with for the first of them
 """
@@ -19,7 +20,7 @@ import json
 import resource
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -28,22 +29,29 @@ import numpy as np
 import numpy.typing as npt
 import orjson
 
+from portside.artifact.folder.architecture import MULTI_LABEL
 from portside.artifact.proof.examination import (
     ANSWERS,
     FIGURES,
     INPUTS,
     KEPT_INPUTS,
     NUMBERS,
+    VECTORS,
     Original,
     Request,
 )
+from portside.errors import BuildError
 from portside.serving.backends.onnx_runtime import OnnxRuntime
 from portside.serving.checkpoint import Checkpoint, Task, read_checkpoint
+from portside.serving.error import InvalidBodyError
 from portside.serving.handlers.task import OUTPUTS, Backend, TaskHandler, batches, make_task
 from portside.serving.tasks import task as tasks
+from portside.serving.tasks.aggregation import Entity, TokenEntity
 from portside.serving.tasks.feed import make_feed
+from portside.serving.tasks.question_answering import Span
 from portside.serving.tasks.strategy import AggregationStrategy
 from portside.serving.tasks.task import Work, open_body
+from portside.serving.tasks.text_classification import LabelScore
 
 if TYPE_CHECKING:
     from portside.serving.tasks.task import Output
@@ -56,6 +64,12 @@ _ENOUGH_S: Final = 4.0
 """Of all passes over the samples, with which the machine's moods are evened out."""
 
 _EVERY_TOKEN: Final = {"aggregation_strategy": "none", "ignore_labels": []}
+_EVERY_LABEL: Final = {"top_k": None}
+
+_HOLDS: Final = 0.5
+"""The score of a label that does not exclude others, above which it is likelier than not."""
+
+_OF_LABELS: Final = {Task.TEXT_CLASSIFICATION, Task.ZERO_SHOT_CLASSIFICATION}
 
 
 class TorchModel:
@@ -86,18 +100,23 @@ def answer(request: Request, output: Path) -> None:
     """Write what the model makes of the samples."""
     checkpoint = read_checkpoint(Path(request.model_dir))
     backend = _backend(request, checkpoint)
-    task = make_task(checkpoint, strategy=AggregationStrategy.AVERAGE)
+    task = make_task(checkpoint, strategy=AggregationStrategy(request.strategy))
     handler = TaskHandler(checkpoint, task, backend)  # predicts once, to be warm
     load_s = time.time() - request.started_at
-    works = [open_body(task, {"inputs": inputs}) for inputs in request.inputs]
+    is_of_text = checkpoint.task in _OF_LABELS
+    exclusive = not (is_of_text and checkpoint.problem_type == MULTI_LABEL)
+    works = open_samples(task, request.inputs, exclusive=exclusive)
     outputs, seconds = _timed(handler, works, runs=backend.runs)
-    answers = [work.answer(each) for work, each in zip(works, outputs, strict=True)]
-    labels = None
-    if checkpoint.task is Task.TOKEN_CLASSIFICATION:
-        labels = _token_labels(task, request.inputs, outputs)
-    _write(output / ANSWERS, {"answers": answers, "token_labels": labels})
-    is_of_text = checkpoint.task in {Task.TEXT_CLASSIFICATION, Task.ZERO_SHOT_CLASSIFICATION}
     np.save(output / NUMBERS, _numbers(works, outputs, is_of_text=is_of_text))
+    answers = [work.answer(each) for work, each in zip(works, outputs, strict=True)]
+    if checkpoint.task is Task.FEATURE_EXTRACTION:
+        np.save(output / VECTORS, np.concatenate([vectors.ravel() for vectors in answers]))
+        value = {"vector_sizes": [vectors.size for vectors in answers]}
+    else:
+        value = {"found": [list(_findings(each, exclusive=exclusive)) for each in answers]}
+    if checkpoint.task is Task.TOKEN_CLASSIFICATION:
+        value["token_labels"] = _token_labels(task, request.inputs, outputs)
+    _write(output / ANSWERS, value)
     figures = {
         "load_s": load_s,
         "texts_per_s": len(works) / seconds,
@@ -105,10 +124,46 @@ def answer(request: Request, output: Path) -> None:
         "resident_bytes": _most_resident_bytes(),
     }
     _write(output / FIGURES, figures)
+    _write(output / INPUTS, _feeds(works, request.input_names))
+
+
+def _feeds(works: Sequence[Work], names: Sequence[str]) -> list[dict[str, npt.NDArray[np.int64]]]:
+    """What the graph was fed with for the first of them."""
     encodings = [encoding for work in works for encoding in work.inputs][:KEPT_INPUTS]
     # Each alone, so nothing is padded, whatever the padding token may be.
-    feeds = [make_feed([each], request.input_names, pad_token_id=0) for each in encodings]
-    _write(output / INPUTS, [{name: array[0] for name, array in feed.items()} for feed in feeds])
+    feeds = [make_feed([each], names, pad_token_id=0) for each in encodings]
+    return [{name: array[0] for name, array in feed.items()} for feed in feeds]
+
+
+def open_samples(task: tasks.Task, inputs: Sequence[Any], *, exclusive: bool) -> list[Work]:
+    """What a caller would ask; of labels that do not exclude each other, for all of them.
+
+    Raises `BuildError` for what only the tokenizer tells: a text without a token, a question that
+    is too long.
+    """
+    parameters = {} if exclusive else {"parameters": _EVERY_LABEL}
+    works = []
+    for number, each in enumerate(inputs, 1):
+        try:
+            works.append(open_body(task, {"inputs": each, **parameters}))
+        except InvalidBodyError as error:
+            raise BuildError(f"sample {number} of {len(inputs)} ({each!r:.60}): {error}") from error
+    return works
+
+
+def _findings(answer: object, *, exclusive: bool) -> Iterator[tuple[str | int, ...]]:
+    """What a caller acts on; see `likeness.Finding`."""
+    # A bare text is answered with a list of the one best label.
+    for item in answer if isinstance(answer, list) else [answer]:
+        match item:
+            case LabelScore(label=label, score=score) if exclusive or score > _HOLDS:
+                yield (label,)
+            case Entity(entity_group=kind, start=start, end=end):
+                yield kind, start, end
+            case TokenEntity(entity=kind, start=start, end=end):
+                yield kind, start, end
+            case Span(start=start, end=end):
+                yield start, end
 
 
 def _timed(
@@ -193,12 +248,15 @@ def _plain(value: npt.NDArray[np.generic]) -> object:
 
 
 def main() -> None:
-    """Answer as the command line says; a failure leaves a traceback."""
+    """Answer as the command line says; a failure leaves a traceback or its reason."""
     request, output = sys.argv[1:]
     fields = json.loads(Path(request).read_text(encoding="utf-8"))
     if fields["original"]:
         fields["original"] = Original(**fields["original"])
-    answer(Request(**fields), Path(output))
+    try:
+        answer(Request(**fields), Path(output))
+    except BuildError as error:
+        sys.exit(error.message)
 
 
 if __name__ == "__main__":

@@ -7,16 +7,16 @@ on: to package an unchanged checkpoint again asks nothing anew.
 from __future__ import annotations
 
 import json
-import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from portside.archive import digest
-from portside.artifact.apart import run_apart
+from portside.archive.disk import writing
+from portside.archive.partial import partial_beside
+from portside.artifact.apart import Run, run_apart
 from portside.artifact.cache import SERVED, cached
 from portside.artifact.graph.export import REPORT
 from portside.artifact.graph.optimize import Quantizer
@@ -25,20 +25,27 @@ from portside.artifact.proof.proof import Figures
 from portside.errors import BuildError
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
     from portside.artifact.folder.checkpoint import Checkpoint
     from portside.artifact.graph.export import Export
     from portside.artifact.graph.recipe import Recipe
     from portside.artifact.graph.section import Section
     from portside.artifact.proof.sample import Samples
+    from portside.serving.tasks.strategy import AggregationStrategy
 
-VERSION: Final = "2"
+VERSION: Final = "3"
 """Raise it when answers are taken or measured in another way: earlier ones are then not used."""
 
 ANSWERS: Final = "answers.json"
 NUMBERS: Final = "outputs.npy"
+VECTORS: Final = "vectors.npy"
 FIGURES: Final = "figures.json"
 INPUTS: Final = "inputs.json"
 """What `answer_process` leaves in its folder."""
+
+_PROCESS: Final = "portside.artifact.proof.answer_process"
 
 KEPT_INPUTS: Final = 64
 """Samples whose inputs are kept: as many as ranges of activations are found on."""
@@ -65,6 +72,8 @@ class Request:
     """The graph's."""
     inputs: Sequence[Any]
     """Of each sample, as in a request's body."""
+    strategy: AggregationStrategy
+    """How the endpoint joins tokens to entities."""
     started_at: float
     """When the process was started, in seconds since the epoch."""
 
@@ -78,10 +87,14 @@ class Examination:
         exported: Export,
         samples: Samples,
         *,
+        strategy: AggregationStrategy,
         cache: Path,
         progress: Callable[[str], None],
+        run: Run = run_apart,
     ) -> None:
         self._progress = progress
+        self._run = run
+        self._strategy = strategy
         self.graph = exported.files
         self._checkpoint = checkpoint
         self._tokenizer = exported.tokenizer
@@ -127,47 +140,41 @@ class Examination:
     def _answered(self, graph: Sequence[Path], *, original: Original | None) -> Path:
         """The folder with a form's answers, which are taken now unless they were before."""
         what = "original" if original else "graph"
-        parts = [VERSION, what, json.dumps(self._inputs), *map(digest, sorted(graph))]
+        parts = [VERSION, what, self._strategy, json.dumps(self._inputs)]
+        parts += map(digest, sorted(graph))
         parts += self._settings
         if original:  # an export is named by the digest of the weights
             parts += [path.parent.name for path in self.graph]
         folder = cached(self._cache, "answers", parts)
         if not folder.is_dir():
-            with self._served(graph) as model_dir:
-                self._run(model_dir, original, folder)
+            self._ask(graph, original, folder)
         return folder
 
-    @contextmanager
-    def _served(self, graph: Sequence[Path]) -> Iterator[Path]:
-        """A folder as an instance would find it, of links."""
+    def _ask(self, graph: Sequence[Path], original: Original | None, folder: Path) -> None:
         self._cache.mkdir(parents=True, exist_ok=True)
-        replaced = self._checkpoint.model.files if self._checkpoint.model else ()
-        with tempfile.TemporaryDirectory(dir=self._cache, prefix=SERVED) as name:
-            folder = Path(name)
-            for file in self._checkpoint.files:
-                if file not in replaced:
-                    _link(folder / file.path, file.source)
-            made = [*graph, *([self._tokenizer] if self._tokenizer else [])]
-            for path in made:
-                _link(folder / path.name, path)
-            yield folder
-
-    def _run(self, model_dir: Path, original: Original | None, folder: Path) -> None:
-        request = Request(
-            model_dir=str(model_dir),
-            original=original,
-            input_names=self._input_names,
-            inputs=self._inputs,
-            started_at=time.time(),
-        )
-        file = model_dir.with_name(f"{model_dir.name}.json")
-        file.write_text(json.dumps(asdict(request)), encoding="utf-8")
-        try:
-            run_apart(
-                "portside.artifact.proof.answer_process", [str(file)], folder, failure=self._failure
+        with partial_beside(self._cache / SERVED, Path.mkdir) as scratch:
+            model_dir, file = scratch / "model", scratch / "request.json"
+            self._link_all(model_dir, graph)
+            request = Request(
+                model_dir=str(model_dir),
+                original=original,
+                input_names=self._input_names,
+                inputs=self._inputs,
+                strategy=self._strategy,
+                started_at=time.time(),
             )
-        finally:
-            file.unlink()
+            with writing(file):
+                file.write_text(json.dumps(asdict(request)), encoding="utf-8")
+            self._run(_PROCESS, [str(file)], folder, failure=self._failure)
+
+    def _link_all(self, model_dir: Path, graph: Sequence[Path]) -> None:
+        """A folder as an instance would find it, of links."""
+        replaced = self._checkpoint.model.files if self._checkpoint.model else ()
+        for file in self._checkpoint.files:
+            if file not in replaced:
+                _link(model_dir / file.path, file.source)
+        for path in [*graph, *([self._tokenizer] if self._tokenizer else [])]:
+            _link(model_dir / path.name, path)
 
     def _failure(self, reason: str, log: Path) -> BuildError:
         return BuildError(
@@ -193,7 +200,12 @@ def _read(folder: Path, *, size_bytes: int) -> tuple[Answers, Figures]:
     answers = json.loads((folder / ANSWERS).read_text(encoding="utf-8"))
     figures = json.loads((folder / FIGURES).read_text(encoding="utf-8"))
     return (
-        Answers(numbers=np.load(folder / NUMBERS), **answers),
+        Answers(
+            numbers=np.load(folder / NUMBERS, mmap_mode="r"),
+            found=[frozenset(map(tuple, each)) for each in answers.get("found", ())],
+            vectors=_read_vectors(folder, answers.get("vector_sizes", ())),
+            token_labels=answers.get("token_labels"),
+        ),
         Figures(
             size_bytes=size_bytes,
             load_s=figures["load_s"],
@@ -202,3 +214,13 @@ def _read(folder: Path, *, size_bytes: int) -> tuple[Answers, Figures]:
             texts_per_s=figures["texts_per_s"],
         ),
     )
+
+
+def _read_vectors(folder: Path, sizes: Sequence[int]) -> Sequence[npt.NDArray[np.float32]]:
+    """Mapped into memory, not read: those of each token of long texts take gigabytes."""
+    import numpy as np  # noqa: PLC0415 - see above
+
+    if not sizes:
+        return ()
+    rows = np.load(folder / VECTORS, mmap_mode="r")
+    return np.split(rows, np.cumsum(sizes)[:-1])

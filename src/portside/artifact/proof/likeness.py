@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, assert_never
+from typing import TYPE_CHECKING
 
 from portside.artifact.folder.architecture import Task
 from portside.artifact.proof.proof import Likeness
@@ -16,9 +16,8 @@ if TYPE_CHECKING:
 
     from portside.artifact.proof.sample import Sample
 
-Answer = dict[str, Any]
-Entities = set[tuple[str, int, int]]
-"""By kind and place in the text."""
+Finding = tuple[str | int, ...]
+"""What a caller acts on: a label, an entity's kind and place, or the place of an answer."""
 
 _PERCENT = 100
 
@@ -29,9 +28,11 @@ class Answers:
 
     numbers: npt.NDArray[np.float32]
     """All that the graph gave, in one row."""
-    answers: Sequence[Any]
-    """What callers see, as JSON has it."""
-    token_labels: Sequence[Sequence[tuple[int, str]]] | None
+    found: Sequence[frozenset[Finding]] = ()
+    """Of each sample; none for vectors."""
+    vectors: Sequence[npt.NDArray[np.float32]] = ()
+    """Of each sample, in one row."""
+    token_labels: Sequence[Sequence[tuple[int, str]]] | None = None
     """Of each text all tokens: where they begin, and their best label."""
 
 
@@ -51,48 +52,19 @@ def compare(
 
 
 def _agreement(task: Task, original: Answers, other: Answers) -> float:
-    ours, theirs = original.answers, other.answers
-    match task:
-        case Task.TEXT_CLASSIFICATION if original.numbers.size == len(ours):
-            # One output, as rerankers have: there is one label, and its score is the answer.
-            return _correlation(original.numbers, other.numbers)
-        case Task.TOKEN_CLASSIFICATION:
-            return _shared(list(map(_entities, ours)), list(map(_entities, theirs)))
-        case Task.TEXT_CLASSIFICATION:
-            return _equal(list(map(_label, ours)), list(map(_label, theirs)))
-        case Task.QUESTION_ANSWERING:
-            return _equal(list(map(_place, ours)), list(map(_place, theirs)))
-        case Task.FEATURE_EXTRACTION:
-            return _mean_cosine(ours, theirs)
-        case _:
-            assert_never(task)
+    if task is Task.FEATURE_EXTRACTION:
+        return _mean_cosine(original.vectors, other.vectors)
+    if task is Task.TEXT_CLASSIFICATION and original.numbers.size == len(original.found):
+        # One output, as rerankers have: there is one label, and its score is the answer.
+        return _correlation(original.numbers, other.numbers)
+    return _shared(original.found, other.found)
 
 
-def _entities(answer: Sequence[Answer]) -> Entities:
-    return {(each["entity_group"], each["start"], each["end"]) for each in answer}
-
-
-def _shared(ours: Sequence[Entities], theirs: Sequence[Entities]) -> float:
-    """Where neither finds anything they agree."""
+def _shared(ours: Sequence[frozenset[Finding]], theirs: Sequence[frozenset[Finding]]) -> float:
+    """Where each finds one thing, the share of the same; where neither finds any they agree."""
     shared = sum(len(a & b) for a, b in zip(ours, theirs, strict=True))
     there = sum(map(len, ours)) + sum(map(len, theirs))
     return 2 * shared / there if there else 1.0
-
-
-def _equal(ours: Sequence[object], theirs: Sequence[object]) -> float:
-    same = [a == b for a, b in zip(ours, theirs, strict=True)]
-    return sum(same) / len(same)
-
-
-def _place(answer: Answer | list[Answer]) -> tuple[int, int]:
-    first = answer[0] if isinstance(answer, list) else answer
-    return first["start"], first["end"]
-
-
-def _label(answer: Answer | list[Answer]) -> str:
-    """The best one; a bare text is answered with a list."""
-    first = answer[0] if isinstance(answer, list) else answer
-    return str(first["label"])
 
 
 def _correlation(ours: npt.NDArray[np.float32], theirs: npt.NDArray[np.float32]) -> float:
@@ -106,12 +78,13 @@ def _correlation(ours: npt.NDArray[np.float32], theirs: npt.NDArray[np.float32])
     return max(0.0, float(np.corrcoef(ours, theirs)[0, 1]))
 
 
-def _mean_cosine(ours: Sequence[Any], theirs: Sequence[Any]) -> float:
+def _mean_cosine(
+    ours: Sequence[npt.NDArray[np.float32]], theirs: Sequence[npt.NDArray[np.float32]]
+) -> float:
     import numpy as np  # noqa: PLC0415 - other tasks need none
 
     cosines = []
-    for a, b in zip(ours, theirs, strict=True):
-        left, right = np.ravel(a), np.ravel(b)
+    for left, right in zip(ours, theirs, strict=True):
         lengths = float(np.linalg.norm(left) * np.linalg.norm(right))
         cosines.append(float(left @ right) / lengths if lengths else 1.0)
     return sum(cosines) / len(cosines)
@@ -130,9 +103,10 @@ def score(task: Task, samples: Sequence[Sample], answers: Answers) -> float | No
             found = zip(samples, answers.token_labels or (), strict=True)
             words = [list(_word_labels(sample, tokens)) for sample, tokens in found]
             return f1([sample.word_labels for sample in samples], words)
-        case Task.TEXT_CLASSIFICATION if all(sample.label is not None for sample in samples):
-            labels = [_label(each) for each in answers.answers]
-            return _macro_f1([str(sample.label) for sample in samples], labels)
+        case Task.TEXT_CLASSIFICATION:
+            expected = [sample.labels for sample in samples if sample.labels is not None]
+            labels = [{str(label) for (label,) in each} for each in answers.found]
+            return _macro_f1(expected, labels) if len(expected) == len(samples) else None
         case _:
             return None
 
@@ -150,11 +124,11 @@ def _word_labels(sample: Sample, tokens: Sequence[tuple[int, str]]) -> Iterator[
         place = end + 1
 
 
-def _macro_f1(expected: Sequence[str], found: Sequence[str]) -> float:
+def _macro_f1(expected: Sequence[frozenset[str]], found: Sequence[set[str]]) -> float:
     pairs = list(zip(expected, found, strict=True))
     scores = []
-    for label in sorted({*expected, *found}):
-        right = sum(a == b == label for a, b in pairs)
-        named = sum(a == label for a, _ in pairs) + sum(b == label for _, b in pairs)
+    for label in sorted(set().union(*expected, *found)):
+        right = sum(label in there and label in ours for there, ours in pairs)
+        named = sum((label in there) + (label in ours) for there, ours in pairs)
         scores.append(2 * right / named)
-    return _PERCENT * sum(scores) / len(scores)
+    return _PERCENT * sum(scores) / len(scores) if scores else 0.0

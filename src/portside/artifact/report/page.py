@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from portside.artifact.proof.proof import Verdict
+from portside.artifact.quantity import number, size
 from portside.artifact.report import text as words
 from portside.artifact.report.chart import Tone
 from portside.artifact.report.markup import NO_BREAK, Markup, join, tag
@@ -107,10 +108,10 @@ def _tiles(report: Report) -> Markup:
             words.agreement(proof, likeness.agreement),
             asked + (f1 if words.has_f1(proof) else ""),
         ),
-        tile("texts per second", words.number, lambda form: form.texts_per_s),
+        tile("texts per second", number, lambda form: form.texts_per_s),
         tile("latency, p50", words.milliseconds, lambda form: percentile(form.latencies_ms, 50)),
-        tile("size", words.size, lambda form: form.size_bytes),
-        tile("memory", words.size, lambda form: form.resident_bytes),
+        tile("size", size, lambda form: form.size_bytes),
+        tile("memory", size, lambda form: form.resident_bytes),
         tile("cold start, predicted", words.seconds, lambda form: report.cold_start(form).total_s),
         class_="tiles",
         aria_label="Before and after",
@@ -146,7 +147,7 @@ def _candidate(report: Report, candidate: Candidate) -> list[str]:
         _pill(tone(candidate.verdict), candidate.verdict),
         words.agreement(proof, likeness.agreement),
         *_if_scored(proof, words.points(likeness.f1_after)),
-        words.number(likeness.largest_difference),
+        number(likeness.largest_difference),
         *_cells(report, candidate.figures),
     ]
 
@@ -168,10 +169,10 @@ def _row(names: Sequence[str], cells: Sequence[str], *, shade: Tone) -> Markup:
 
 def _cells(report: Report, form: Figures) -> list[str]:
     return [
-        words.size(form.size_bytes),
-        words.size(form.resident_bytes),
+        size(form.size_bytes),
+        size(form.resident_bytes),
         *(words.milliseconds(percentile(form.latencies_ms, rank)) for rank in (50, 90, 99)),
-        words.number(form.texts_per_s),
+        number(form.texts_per_s),
         words.seconds(report.cold_start(form).total_s),
     ]
 
@@ -191,7 +192,7 @@ def _artifact(report: Report) -> Markup:
     facts = {"file": artifact.path.name, "SHA-256": artifact.digest}
     members = [tag("li", tag("code", name)) for name in artifact.members]
     return _section(
-        f"Artifact, {words.size(artifact.size_bytes)}",
+        f"Artifact, {size(artifact.size_bytes)}",
         _facts(facts),
         tag("div", _folded("members", members), class_="names"),
     )
@@ -206,11 +207,11 @@ def _left_out(report: Report) -> Markup:
             "li",
             tag("code", str(left.path)),
             tag("span", left.reason),
-            tag("b", words.size(left.size_bytes)),
+            tag("b", size(left.size_bytes)),
         )
         for left in left_out
     ]
-    return _section(f"Left out, {words.size(report.saved_bytes)} saved", _folded("files", items))
+    return _section(f"Left out, {size(report.saved_bytes)} saved", _folded("files", items))
 
 
 def _folded(noun: str, items: Sequence[Markup]) -> Markup:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, assert_never
 
 from portside.artifact.folder.architecture import Task
 from portside.artifact.proof.proof import Verdict
+from portside.artifact.quantity import number, size
 from portside.artifact.report import text as words
 from portside.artifact.report.chart import Mark, Spread, Tone, bars, dots, ridges
 from portside.artifact.report.markup import Markup, tag
@@ -34,9 +35,9 @@ def plots(proof: Proof) -> Markup:
     in_batches = "Texts per second, in batches, on all cores."
     first_answer = "From the start of the process to the first answer."
     drawn += [
-        costs("Speed", in_batches, words.number, lambda form: form.texts_per_s),
-        costs("Size", "Weights and graph on disk.", words.size, lambda form: form.size_bytes),
-        costs("Memory", "The most that it held.", words.size, lambda form: form.resident_bytes),
+        costs("Speed", in_batches, number, lambda form: form.texts_per_s),
+        costs("Size", "Weights and graph on disk.", size, lambda form: form.size_bytes),
+        costs("Memory", "The most that it held.", size, lambda form: form.resident_bytes),
         costs("Start", first_answer, words.seconds, lambda form: form.load_s),
     ]
     return tag("div", *drawn, class_="plots")
@@ -78,7 +79,7 @@ def _latency(proof: Proof) -> Markup:
     spreads = []
     for name, shade, form in forms(proof):
         p50, p99 = (percentile(form.latencies_ms, rank) for rank in (50, 99))
-        text = f"{words.number(p50)} · {words.milliseconds(p99)}"
+        text = f"{number(p50)} · {words.milliseconds(p99)}"
         spreads.append(
             Spread(
                 name=name,

@@ -147,7 +147,16 @@ def to_json(report: Report) -> bytes:
         "versions": dict(report.versions),
         "took_s": round(proof.took_s, 3),
     }
-    return (json.dumps(_portable(value), indent=2, ensure_ascii=False) + "\n").encode()
+    return (json.dumps(portable(value), indent=2, ensure_ascii=False) + "\n").encode()
+
+
+def is_report(content: bytes) -> bool:
+    """Whether a file's content is what `to_json` makes, of whatever version."""
+    try:
+        value = json.loads(content)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(value, dict) and {"schema_version", "artifact", "candidates"} <= value.keys()
 
 
 def _candidate(report: Report, candidate: Candidate) -> dict[str, Any]:
@@ -184,17 +193,20 @@ def _figures(report: Report, form: Figures) -> dict[str, Any]:
     }
 
 
-def _portable(value: object) -> object:
-    """What every parser of JSON reads: no NaN, and no halves of characters from broken names."""
+def portable(value: object) -> object:
+    r"""What every parser of JSON reads: no NaN, and no halves of characters from broken names.
+
+    Bytes of a file's name that are no UTF-8 are spelled `\udcff`.
+    """
     match value:
         case float():
             return value if math.isfinite(value) else None
         case str():
             return value.encode("utf-8", "backslashreplace").decode()
         case dict():
-            return {_portable(key): _portable(item) for key, item in value.items()}
+            return {portable(key): portable(item) for key, item in value.items()}
         case list() | tuple():
-            return [_portable(item) for item in value]
+            return [portable(item) for item in value]
         case _:
             return value
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from portside.artifact.folder.architecture import Task
 from portside.artifact.proof.proof import Verdict
+from portside.artifact.quantity import number, size
 from portside.artifact.report.markup import visible
 from portside.artifact.report.report import percentile
 
@@ -136,16 +137,6 @@ def points(score: float | None) -> str:
     return NOTHING if score is None else f"{score:.1f}"
 
 
-def size(count_bytes: float) -> str:
-    """`11.9 MB`."""
-    amount = float(count_bytes)
-    for unit in ("B", "kB", "MB"):
-        if amount < 1000:
-            return f"{amount:.0f} B" if unit == "B" else f"{number(amount)} {unit}"
-        amount /= 1000
-    return f"{number(amount)} GB"
-
-
 def seconds(duration_s: float) -> str:
     """`0.41 s`, `3.2 s`."""
     return f"{number(duration_s)} s"
@@ -154,17 +145,6 @@ def seconds(duration_s: float) -> str:
 def milliseconds(duration_ms: float) -> str:
     """`7.1 ms`, `123 ms`."""
     return f"{number(duration_ms)} ms"
-
-
-def number(value: float) -> str:
-    """As many digits as there is sense in: `2e-05`, `0.41`, `7.1`, `123`, `12,300`."""
-    if not math.isfinite(value):
-        return "not a number"
-    if abs(value) >= 100:
-        return f"{value:,.0f}"
-    if 0 < abs(value) < 0.01:
-        return f"{value:.0e}"
-    return f"{value:.1f}" if abs(value) >= 1 else f"{value:.2f}"
 
 
 def ratio(after: float, before: float) -> float:

@@ -15,7 +15,8 @@ class Call:
     """What a service sees of a request: names and values, no HTTP.
 
     `service` is botocore's name (`sagemaker-runtime`), `params` uses AWS's member
-    names; timestamps are aware datetimes, blobs are bytes.
+    names; timestamps are aware datetimes, blobs are bytes. `received_s` is when its head
+    was read, on the clock `time.monotonic`; None where nobody looked.
     """
 
     service: str
@@ -24,6 +25,7 @@ class Call:
     account: str
     region: str
     request_id: str
+    received_s: float | None = None
 
 
 Handler: TypeAlias = Callable[[Call], Awaitable[dict[str, Value]]]

@@ -11,9 +11,10 @@ from xml.sax.saxutils import escape
 
 from botocore.model import ListShape, MapShape, Shape, StructureShape
 
+from portside.local.protocol import event_stream
 from portside.local.protocol.call import Value
 from portside.local.protocol.fault import Fault
-from portside.local.protocol.message import Response
+from portside.local.protocol.message import Pieces, Response
 from portside.local.protocol.service import Operation, Service, Wire, service_model
 
 JSON_TYPE: Final = "application/x-amz-json-1.1"
@@ -74,11 +75,24 @@ def _serialize_rest(
             headers.append((member.serialization["name"], str(to_json(value, member))))
         else:
             members[member.serialization.get("name", name)] = to_json(value, member)
-    body = output.get(payload) or b"" if payload else _dump(members)
+    body: bytes | Pieces
     if not payload:
         headers.append(("Content-Type", "application/json"))
+        body = _dump(members)
+    elif operation.model.has_event_stream_output:
+        headers.append(("Content-Type", event_stream.CONTENT_TYPE))
+        body = event_stream.EventStream(output[payload], event=_event(shape.members[payload]))
+    else:
+        body = output.get(payload) or b""
     status = operation.model.http.get("responseCode", 200)
     return Response(status=status, headers=tuple(headers), body=body)
+
+
+def _event(stream: Shape) -> str:
+    """The one member of a stream that is no exception; its payload is bytes."""
+    members = stream.members if isinstance(stream, StructureShape) else {}
+    [event] = (name for name, member in members.items() if not member.metadata.get("exception"))
+    return event
 
 
 def _message(service: Service, fault: Fault) -> dict[str, str | None]:

@@ -2,7 +2,8 @@
 
 The service named in the credential scope says most of it. `sagemaker` is two
 services, the control plane (`X-Amz-Target: SageMaker.CreateModel` at `/`) and the
-runtime (a path under `/endpoints/`), told apart by that header.
+runtime (a path under `/endpoints/`), told apart by that header; `monitoring` is CloudWatch,
+in two protocols, told apart in the same way.
 """
 
 from __future__ import annotations
@@ -50,8 +51,21 @@ LOGS: Final = Service(name="logs", wire=Wire.JSON, invalid_code="InvalidParamete
 S3: Final = Service(name="s3", wire=Wire.REST_XML)
 IAM: Final = Service(name="iam", wire=Wire.QUERY)
 STS: Final = Service(name="sts", wire=Wire.QUERY)
+SNS: Final = Service(name="sns", wire=Wire.QUERY)
+# boto3 and the AWS CLI speak JSON to CloudWatch, older clients the query protocol.
+METRICS: Final = Service(name="cloudwatch", wire=Wire.JSON)
+METRICS_BY_QUERY: Final = Service(name="cloudwatch", wire=Wire.QUERY)
+SCALING: Final = Service(name="application-autoscaling", wire=Wire.JSON)
 
-_BY_SIGNING_NAME: Final = {service.name: service for service in (SAGEMAKER, LOGS, S3, IAM, STS)}
+DELEGATED: Final = frozenset({IAM, STS, SNS, METRICS, METRICS_BY_QUERY, SCALING})
+"""The services that are answered by moto."""
+GLOBAL: Final = frozenset({IAM, STS})
+"""Those of them that do not ask in which region they are."""
+
+_BY_SIGNING_NAME: Final = {
+    "monitoring": METRICS,
+    **{service.name: service for service in (SAGEMAKER, LOGS, S3, IAM, STS, SNS, SCALING)},
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +86,8 @@ def find_service(signing_name: str, request: Request) -> Service | None:
     """The service behind a credential scope; None where the gateway does not know it."""
     if signing_name == SAGEMAKER.name and request.header("x-amz-target") is None:
         return RUNTIME
+    if signing_name == "monitoring" and request.header("x-amz-target") is None:
+        return METRICS_BY_QUERY
     return _BY_SIGNING_NAME.get(signing_name)
 
 

@@ -13,7 +13,7 @@ from portside.local.services.endpoint import EndpointService
 from portside.local.services.endpoint_config import EndpointConfigService
 from portside.local.services.log import LogService
 from portside.local.services.model import ModelService
-from portside.local.services.runtime import RuntimeService
+from portside.local.services.runtime import DEFAULT_LIMITS, RuntimeService
 from portside.local.services.tag import TagService
 
 if TYPE_CHECKING:
@@ -21,8 +21,11 @@ if TYPE_CHECKING:
     from portside.local.clock import Clock
     from portside.local.controller import Controller
     from portside.local.instance_client import InstanceClient
+    from portside.local.invocation import Limits
     from portside.local.log_store import LogStore
     from portside.local.protocol.call import Handler
+    from portside.local.role_check import Permissions
+    from portside.local.services.runtime import Capture, Recorder
     from portside.local.store import Store
 
 
@@ -34,13 +37,25 @@ def operations(
     logs: LogStore,
     client: InstanceClient,
     clock: Clock,
+    permissions: Permissions | None = None,
+    recorder: Recorder,
+    capture: Capture,
+    limits: Limits = DEFAULT_LIMITS,
 ) -> dict[str, dict[str, Handler]]:
     """Every operation that is built, by botocore's names of service and operation."""
-    model = ModelService(store, objects=objects, clock=clock)
+    model = ModelService(store, objects=objects, clock=clock, permissions=permissions)
     config = EndpointConfigService(store, clock=clock)
     endpoint = EndpointService(store, controller=controller, clock=clock)
     tag = TagService(store)
-    runtime = RuntimeService(store, fleets=controller, client=client)
+    runtime = RuntimeService(
+        store,
+        switch=controller,
+        client=client,
+        recorder=recorder,
+        capture=capture,
+        clock=clock,
+        limits=limits,
+    )
     log = LogService(logs)
     return {
         "sagemaker": {
@@ -56,12 +71,16 @@ def operations(
             "DescribeEndpoint": endpoint.describe,
             "ListEndpoints": endpoint.list_page,
             "UpdateEndpoint": endpoint.update,
+            "UpdateEndpointWeightsAndCapacities": endpoint.update_weights_and_capacities,
             "DeleteEndpoint": endpoint.delete,
             "AddTags": tag.add,
             "ListTags": tag.list_page,
             "DeleteTags": tag.delete,
         },
-        "sagemaker-runtime": {"InvokeEndpoint": runtime.invoke},
+        "sagemaker-runtime": {
+            "InvokeEndpoint": runtime.invoke,
+            "InvokeEndpointWithResponseStream": runtime.invoke_stream,
+        },
         "logs": {
             "DescribeLogGroups": log.describe_groups,
             "DescribeLogStreams": log.describe_streams,

@@ -16,21 +16,14 @@ from portside.local.refusal import (
     invalid,
     not_found,
     over_limit,
-    refuse_unbuilt,
 )
+from portside.local.rescale import rescale, retain
 from portside.local.resource import Kind, Resource, arn_of
 
 if TYPE_CHECKING:
     from portside.local.clock import Clock
     from portside.local.protocol.call import Call
     from portside.local.store import Store
-
-_UNBUILT_UPDATE: Final = (
-    "DeploymentConfig",
-    "ExcludeRetainedVariantProperties",
-    "RetainAllVariantProperties",
-    "RetainDeploymentConfig",
-)
 
 MAX_INSTANCES: Final = 20
 """Of one endpoint, and ours: each is a process of this machine with the model in memory."""
@@ -45,7 +38,7 @@ class Reconciler(Protocol):
 
 
 class EndpointService:
-    """CreateEndpoint, DescribeEndpoint, ListEndpoints, UpdateEndpoint, DeleteEndpoint."""
+    """The operations on endpoints."""
 
     def __init__(self, store: Store, *, controller: Reconciler, clock: Clock) -> None:
         self._store = store
@@ -55,7 +48,6 @@ class EndpointService:
     async def create(self, call: Call) -> dict[str, Any]:
         """Keep a new endpoint, in Creating."""
         params = call.params
-        refuse_unbuilt(params, ["DeploymentConfig"], of="CreateEndpoint")
         arn = _arn(call, Kind.ENDPOINT, params["EndpointName"])
         if self._store.find(arn) is not None:
             raise already_exists(Kind.ENDPOINT, arn)
@@ -68,6 +60,7 @@ class EndpointService:
             creation_time_ms=now_ms,
             last_modified_time_ms=now_ms,
             pending=self._deployment(call),
+            deployment_config=params.get("DeploymentConfig"),
         )
         tags = {tag["Key"]: tag["Value"] for tag in params.get("Tags", [])}
         self._store.add(endpoint.resource(), tags=tags)
@@ -88,9 +81,13 @@ class EndpointService:
         has_failed = endpoint.status is EndpointStatus.FAILED
         shown = endpoint.deployment or (endpoint.pending if has_failed else None)
         if shown is not None:
-            output["ProductionVariants"] = [_variant_summary(shown, is_running=not has_failed)]
+            output["ProductionVariants"] = _variant_summaries(shown, endpoint)
+            if shown.data_capture is not None:
+                output["DataCaptureConfig"] = _data_capture_summary(shown.data_capture)
         if endpoint.pending is not None and not has_failed:
             output["PendingDeploymentSummary"] = _pending_summary(endpoint.pending, endpoint)
+        if endpoint.deployment_config is not None:
+            output["LastDeploymentConfig"] = endpoint.deployment_config
         if endpoint.failure_reason is not None:
             output["FailureReason"] = endpoint.failure_reason
         return output
@@ -112,24 +109,52 @@ class EndpointService:
 
     async def update(self, call: Call) -> dict[str, Any]:
         """Move an endpoint to another EndpointConfig; it serves all the while."""
-        refuse_unbuilt(call.params, _UNBUILT_UPDATE, of="UpdateEndpoint")
         endpoint = self._at_rest(call)
         if endpoint.status is EndpointStatus.FAILED:
             raise failed(endpoint.arn)
-        pending = self._deployment(call)
+        pending = retain(call.params, self._deployment(call), of=endpoint.deployment)
         if (
             endpoint.deployment is not None
-            and endpoint.deployment.variant.serverless is None
-            and pending.variant.serverless is not None
+            and not endpoint.deployment.is_serverless
+            and pending.is_serverless
         ):
             raise invalid(
                 f'Cannot update endpoint "{endpoint.arn}" from instances to serverless.'
                 " Only the other way is supported."
             )
-        updating = endpoint.moved(EndpointEvent.UPDATE, at_ms=self._clock.now_ms())
-        self._store.save(replace(updating, pending=pending, failure_reason=None).resource())
-        self._controller.reconcile(endpoint.arn)
+        self._begin_update(endpoint, pending, deployment_config=_deployment_config(call, endpoint))
         return {"EndpointArn": endpoint.arn}
+
+    async def update_weights_and_capacities(self, call: Call) -> dict[str, Any]:
+        """Give variants of an endpoint that serves other weights and capacities."""
+        endpoint = self._at_rest(call)
+        if endpoint.deployment is None:
+            raise failed(endpoint.arn)
+        pending = rescale(endpoint.deployment, call.params["DesiredWeightsAndCapacities"])
+        _check_counts(pending)
+        self._begin_update(
+            endpoint, pending, deployment_config=endpoint.deployment_config, is_scaling=True
+        )
+        return {"EndpointArn": endpoint.arn}
+
+    def _begin_update(
+        self,
+        endpoint: Endpoint,
+        pending: Deployment,
+        *,
+        deployment_config: dict[str, Any] | None,
+        is_scaling: bool = False,
+    ) -> None:
+        updating = replace(
+            endpoint.moved(EndpointEvent.UPDATE, at_ms=self._clock.now_ms()),
+            pending=replace(pending, requested_time_ms=self._clock.now_ms()),
+            is_scaling=is_scaling,
+            stage="Updating",
+            deployment_config=deployment_config,
+            failure_reason=None,
+        )
+        self._store.save(updating.resource())
+        self._controller.reconcile(endpoint.arn)
 
     async def delete(self, call: Call) -> dict[str, Any]:
         """Begin to delete an endpoint; its log streams stay."""
@@ -153,27 +178,19 @@ class EndpointService:
         return endpoint
 
     def _deployment(self, call: Call) -> Deployment:
-        """What the request's EndpointConfig and its Model say now."""
+        """What the request's EndpointConfig and its Models say now."""
         config = self._named(call, Kind.ENDPOINT_CONFIG, call.params["EndpointConfigName"])
-        (variant,) = config.members["ProductionVariants"]
-        _check_count(variant)
-        model = self._named(call, Kind.MODEL, variant["ModelName"])
-        container = model.members["PrimaryContainer"]
-        return Deployment(
+        deployment = Deployment(
             config_name=config.name,
             requested_time_ms=self._clock.now_ms(),
-            variant=Variant(
-                name=variant["VariantName"],
-                model_name=model.name,
-                image=container["Image"],
-                model_data_url=container.get("ModelDataUrl"),
-                environment=container.get("Environment", {}),
-                weight=variant["InitialVariantWeight"],
-                instance_count=variant.get("InitialInstanceCount", 1),
-                serverless=variant.get("ServerlessConfig"),
-                startup_timeout_s=variant.get("ContainerStartupHealthCheckTimeoutInSeconds"),
+            variants=tuple(
+                _variant(variant, self._named(call, Kind.MODEL, variant["ModelName"]))
+                for variant in config.members["ProductionVariants"]
             ),
+            data_capture=config.members.get("DataCaptureConfig"),
         )
+        _check_counts(deployment)
+        return deployment
 
     def _named(self, call: Call, kind: Kind, name: str) -> Resource:
         arn = _arn(call, kind, name)
@@ -183,59 +200,115 @@ class EndpointService:
         return resource
 
 
-def _check_count(variant: dict[str, Any]) -> None:
-    count = variant.get("InitialInstanceCount", 1)
-    if count > MAX_INSTANCES:
-        what = f"{variant['InstanceType']} for endpoint usage"
-        raise over_limit(what, limit=MAX_INSTANCES, current=0, asked=count)
+def _variant(variant: dict[str, Any], model: Resource) -> Variant:
+    container = model.members["PrimaryContainer"]
+    return Variant(
+        name=variant["VariantName"],
+        model_name=model.name,
+        image=container["Image"],
+        model_data_url=container.get("ModelDataUrl"),
+        role_arn=model.members.get("ExecutionRoleArn"),
+        environment=container.get("Environment", {}),
+        weight=variant["InitialVariantWeight"],
+        instance_count=variant.get("InitialInstanceCount", 1),
+        instance_type=variant.get("InstanceType"),
+        serverless=variant.get("ServerlessConfig"),
+        startup_timeout_s=variant.get("ContainerStartupHealthCheckTimeoutInSeconds"),
+        routing=variant.get("RoutingConfig", {}).get("RoutingStrategy"),
+    )
+
+
+def _deployment_config(call: Call, endpoint: Endpoint) -> dict[str, Any] | None:
+    """BC UpdateEndpointInput: a new one, or with RetainDeploymentConfig the last, or none."""
+    if "DeploymentConfig" in call.params:
+        new: dict[str, Any] = call.params["DeploymentConfig"]
+        return new
+    return endpoint.deployment_config if call.params.get("RetainDeploymentConfig") else None
+
+
+def _check_counts(deployment: Deployment) -> None:
+    for variant in deployment.variants:
+        if variant.instance_count > MAX_INSTANCES:
+            what = f"{variant.instance_type} for endpoint usage"
+            asked = variant.instance_count
+            raise over_limit(what, limit=MAX_INSTANCES, current=0, asked=asked)
 
 
 def _arn(call: Call, kind: Kind, name: str) -> str:
     return arn_of(kind, name, account=call.account, region=call.region)
 
 
-def _variant_summary(deployment: Deployment, *, is_running: bool) -> dict[str, Any]:
-    variant = deployment.variant
+def _variant_summaries(deployment: Deployment, endpoint: Endpoint) -> list[dict[str, Any]]:
+    has_failed = endpoint.status is EndpointStatus.FAILED
+    desired = endpoint.pending if endpoint.is_scaling and endpoint.pending else deployment
+    return [
+        _variant_summary(
+            variant, desired=desired.variant(variant.name) or variant, is_running=not has_failed
+        )
+        for variant in deployment.variants
+    ]
+
+
+def _variant_summary(variant: Variant, *, desired: Variant, is_running: bool) -> dict[str, Any]:
     summary: dict[str, Any] = {
         "VariantName": variant.name,
         "CurrentWeight": variant.weight,
-        "DesiredWeight": variant.weight,
-        **_deployed_images(deployment),
+        "DesiredWeight": desired.weight,
+        **_deployed_images(variant),
     }
     if variant.serverless is not None:
         summary["CurrentServerlessConfig"] = variant.serverless
+        if desired.serverless != variant.serverless:
+            summary["DesiredServerlessConfig"] = desired.serverless
     else:
         summary["CurrentInstanceCount"] = variant.instance_count if is_running else 0
-        summary["DesiredInstanceCount"] = variant.instance_count
+        summary["DesiredInstanceCount"] = desired.instance_count
+    if variant.routing is not None:
+        summary["RoutingConfig"] = {"RoutingStrategy": variant.routing}
     return summary
 
 
 def _pending_summary(pending: Deployment, endpoint: Endpoint) -> dict[str, Any]:
     creating = endpoint.status is EndpointStatus.CREATING
+    stage = endpoint.stage or ("Creating" if creating else "Updating")
     started = moment(pending.requested_time_ms)
-    variant: dict[str, Any] = {
-        "VariantName": pending.variant.name,
-        "DesiredWeight": pending.variant.weight,
-        "VariantStatus": [{"Status": "Creating" if creating else "Updating", "StartTime": started}],
-        **_deployed_images(pending),
-    }
-    if pending.variant.serverless is not None:
-        variant["DesiredServerlessConfig"] = pending.variant.serverless
-    else:
-        variant["DesiredInstanceCount"] = pending.variant.instance_count
     return {
         "EndpointConfigName": pending.config_name,
-        "ProductionVariants": [variant],
+        "ProductionVariants": [
+            {
+                "VariantName": variant.name,
+                "DesiredWeight": variant.weight,
+                "VariantStatus": [{"Status": stage, "StartTime": started}],
+                **_deployed_images(variant),
+                **(
+                    {"DesiredServerlessConfig": variant.serverless}
+                    if variant.serverless is not None
+                    else {"DesiredInstanceCount": variant.instance_count}
+                ),
+            }
+            for variant in pending.variants
+        ],
         "StartTime": started,
     }
 
 
-def _deployed_images(deployment: Deployment) -> dict[str, Any]:
-    if deployment.resolved_image is None or deployment.resolution_time_ms is None:
+def _data_capture_summary(config: dict[str, Any]) -> dict[str, Any]:
+    is_on = config.get("EnableCapture", True)  # BC: on unless told otherwise
+    return {
+        "EnableCapture": is_on,
+        "CaptureStatus": "Started" if is_on else "Stopped",
+        "CurrentSamplingPercentage": config["InitialSamplingPercentage"],
+        "DestinationS3Uri": config["DestinationS3Uri"],
+        "KmsKeyId": config.get("KmsKeyId", ""),
+    }
+
+
+def _deployed_images(variant: Variant) -> dict[str, Any]:
+    if variant.resolved_image is None or variant.resolution_time_ms is None:
         return {}
     image = {
-        "SpecifiedImage": deployment.variant.image,
-        "ResolvedImage": deployment.resolved_image,
-        "ResolutionTime": moment(deployment.resolution_time_ms),
+        "SpecifiedImage": variant.image,
+        "ResolvedImage": variant.resolved_image,
+        "ResolutionTime": moment(variant.resolution_time_ms),
     }
     return {"DeployedImages": [image]}

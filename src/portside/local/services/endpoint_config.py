@@ -21,13 +21,12 @@ if TYPE_CHECKING:
     from portside.local.protocol.call import Call
     from portside.local.store import Store
 
-_MEMBERS: Final = ("ProductionVariants", "KmsKeyId", "ExecutionRoleArn")
+_MEMBERS: Final = ("ProductionVariants", "DataCaptureConfig", "KmsKeyId", "ExecutionRoleArn")
 """What CreateEndpointConfig is told and DescribeEndpointConfig tells again."""
 
 _UNBUILT: Final = (
     "AsyncInferenceConfig",
     "CrossRegionTrafficConfig",
-    "DataCaptureConfig",
     "EnableNetworkIsolation",
     "ExplainerConfig",
     "MetricsConfig",
@@ -67,7 +66,7 @@ class EndpointConfigService:
             creation_time_ms=now_ms,
             last_modified_time_ms=now_ms,
             members={name: params[name] for name in _MEMBERS if name in params}
-            | {"ProductionVariants": [_variant(params)]},
+            | {"ProductionVariants": _variants(params)},
         )
         if self._store.find(config.arn) is not None:
             raise already_exists(Kind.ENDPOINT_CONFIG, config.arn)
@@ -118,13 +117,29 @@ class EndpointConfigService:
         return config
 
 
-def _variant(params: dict[str, Any]) -> dict[str, Any]:
-    """The one variant of a request, checked, with the defaults written out."""
+def _variants(params: dict[str, Any]) -> list[dict[str, Any]]:
+    """The variants of a request, checked, with the defaults written out."""
     refuse_unbuilt(params, _UNBUILT, of="CreateEndpointConfig")
-    if len(params["ProductionVariants"]) > 1:
-        raise not_built("An endpoint with several production variants")
-    (variant,) = params["ProductionVariants"]
+    variants = [_variant(variant) for variant in params["ProductionVariants"]]
+    names = [variant["VariantName"] for variant in variants]
+    for name in names:
+        if names.count(name) > 1:  # our words
+            raise invalid(f'The variant name "{name}" was non-unique within the request.')
+    is_serverless = any("ServerlessConfig" in variant for variant in variants)
+    if is_serverless and len(variants) > 1:  # DG serverless-endpoints, our words
+        raise invalid("A serverless endpoint cannot have more than one production variant.")
+    if is_serverless and "DataCaptureConfig" in params:  # the same
+        raise invalid("Data capture is not supported for serverless endpoints.")
+    if not any(variant["InitialVariantWeight"] > 0 for variant in variants):
+        raise invalid("At least one production variant must have a weight above zero.")
+    return variants
+
+
+def _variant(variant: dict[str, Any]) -> dict[str, Any]:
     refuse_unbuilt(variant, _UNBUILT_VARIANT, of="a production variant")
+    routing = variant.get("RoutingConfig", {}).get("RoutingStrategy")
+    if routing in {"PREFIX_AWARE", "KV_AWARE"}:
+        raise not_built(f"RoutingStrategy {routing}")
     if "ModelName" not in variant:
         raise not_built("A production variant without a ModelName (inference components)")
     if "ServerlessConfig" in variant:

@@ -16,6 +16,7 @@ from portside.local.refusal import (
     unavailable,
 )
 from portside.local.resource import Kind, Resource, arn_of
+from portside.local.role_check import AnyRole
 from portside.local.runtime_image import is_ecr
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from portside.local.clock import Clock
     from portside.local.protocol.call import Call
     from portside.local.protocol.fault import Fault
+    from portside.local.role_check import Permissions
     from portside.local.store import Store
 
 _MEMBERS: Final = ("PrimaryContainer", "ExecutionRoleArn")
@@ -46,13 +48,21 @@ _ENVIRONMENT_BYTES: Final = 32 * 1024
 class ModelService:
     """CreateModel, DescribeModel, ListModels, DeleteModel."""
 
-    def __init__(self, store: Store, *, objects: Objects, clock: Clock) -> None:
+    def __init__(
+        self,
+        store: Store,
+        *,
+        objects: Objects,
+        clock: Clock,
+        permissions: Permissions | None = None,
+    ) -> None:
         self._store = store
         self._objects = objects
+        self._permissions = permissions or AnyRole()
         self._clock = clock
 
     async def create(self, call: Call) -> dict[str, Any]:
-        """Keep a new Model, after a look at its image and its artifact."""
+        """Keep a new Model, after a look at its image, its artifact and its role."""
         params = call.params
         now_ms = self._clock.now_ms()
         model = Resource(
@@ -111,9 +121,11 @@ class ModelService:
         return model
 
     async def _check_artifact(self, call: Call, container: dict[str, Any]) -> None:
-        url = container.get("ModelDataUrl")
+        url, role = container.get("ModelDataUrl"), call.params.get("ExecutionRoleArn")
         if url is None:
             return
+        if not await self._permissions.may_read(role, url):
+            raise _no_access(url, role=role, region=call.region)
         bucket, key = bucket_and_key(url)
         try:
             is_there = (
@@ -122,7 +134,7 @@ class ModelService:
         except ObjectStoreUnavailableError as error:
             raise unavailable("The object store is not running. Try again in a moment.") from error
         if not is_there:
-            raise _no_access(url, role=call.params.get("ExecutionRoleArn"), region=call.region)
+            raise _no_access(url, role=role, region=call.region)
 
 
 def _container(params: dict[str, Any]) -> dict[str, Any]:

@@ -1,66 +1,65 @@
-"""InvokeEndpoint: one request to one healthy instance, and SageMaker's words when it goes wrong."""
+"""Invocations: one request to one healthy instance, and its answer, whole or as it comes.
+
+    endpoint ─▶ the session's instance, or a variant by weight ─▶ lease ─▶ /invocations ─▶ answer
+                                        measured from its arrival to its end, captured if sampled
+
+Neither body is touched. Of the headers, what AWS does not model is not passed on.
+"""
 
 from __future__ import annotations
 
-import logging
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from contextlib import AsyncExitStack, contextmanager
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
-from portside.contract import (
-    HEADER_CUSTOM_ATTRIBUTES,
-    HEADER_INFERENCE_ID,
-    HEADER_TARGET_VARIANT,
-    INVOCATION_TIMEOUT_S,
-    LOG_GROUP_PREFIX,
-    REALTIME_PAYLOAD_BYTES,
-    SERVERLESS_PAYLOAD_BYTES,
-)
-from portside.local.deployment import Endpoint
-from portside.local.fleet import NoInstanceError
-from portside.local.instance_client import ConnectionLostError, InvocationTimeoutError
+from portside.local import model_error
+from portside.local.data_capture import Exchange, Message
+from portside.local.endpoint_cache import EndpointCache
+from portside.local.invocation import Limits, forwarded, returned
+from portside.local.metric_measurement import Measurement
+from portside.local.model_error import refusals, validation_error
 from portside.local.protocol.fault import Fault
-from portside.local.refusal import refuse_unbuilt, unavailable
-from portside.local.resource import Kind, arn_of, partition_of
+from portside.local.refusal import refuse_unbuilt
+from portside.local.resource import Kind, arn_of
+from portside.local.sticky_session import (
+    NEW_SESSION,
+    Place,
+    SessionTable,
+    read_closed,
+    read_opened,
+)
+from portside.local.streamed_answer import StreamedAnswer
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterator, Mapping
+    from contextlib import AbstractAsyncContextManager
 
-    from portside.local.deployment import Variant
-    from portside.local.fleet import Fleet
-    from portside.local.instance_client import Answer
+    from portside.local.capacity import Capacity, Lease, Occupancy
+    from portside.local.clock import Clock
+    from portside.local.deployment import Endpoint, Variant
+    from portside.local.instance_client import Answer, Stream
+    from portside.local.metric import Invocation
     from portside.local.protocol.call import Call
     from portside.local.store import Store
+    from portside.local.traffic import Traffic
 
-_FORWARDED: Final = {
-    "ContentType": "Content-Type",
-    "Accept": "Accept",
-    "CustomAttributes": HEADER_CUSTOM_ATTRIBUTES,
-    "InferenceId": HEADER_INFERENCE_ID,
-    "TargetVariant": HEADER_TARGET_VARIANT,
-}
-"""What reaches the container; every other header is stripped. DG your-algorithms-inference-code."""
+_UNBUILT: Final = ("EnableExplanations", "PrefixAwareId", "TargetContainerHostname")
 
-_RETURNED: Final = {"ContentType": "Content-Type", "CustomAttributes": HEADER_CUSTOM_ATTRIBUTES}
-"""What reaches the caller."""
+DEFAULT_LIMITS: Final = Limits()
 
-_UNBUILT: Final = ("EnableExplanations", "PrefixAwareId", "SessionId", "TargetContainerHostname")
-
-_MAX_MESSAGE: Final = 2048
-"""BC ModelError.Message and OriginalMessage."""
+Lend: TypeAlias = "Callable[[], AbstractAsyncContextManager[Lease]]"
+"""Gives out an instance for one invocation."""
 
 
-_log = logging.getLogger(__name__)
+class Switch(Protocol):
+    """Who knows where an endpoint's traffic goes."""
 
-
-class Fleets(Protocol):
-    """Who knows what serves an endpoint."""
-
-    def fleet(self, arn: str) -> Fleet | None:
-        """What serves an endpoint now."""
+    def traffic(self, arn: str) -> Traffic | None:
+        """Who answers its invocations now."""
         ...
 
 
 class Client(Protocol):
-    """What can call an instance."""
+    """What can call an instance; both raise `InvocationTimeoutError` and `ConnectionLostError`."""
 
     async def invoke(
         self,
@@ -71,205 +70,228 @@ class Client(Protocol):
         timeout_s: float,
         max_answer_bytes: int,
     ) -> Answer:
-        """`POST /invocations`; raises `InvocationTimeoutError` and `ConnectionLostError`."""
+        """`POST /invocations`."""
+        ...
+
+    def stream(
+        self, port: int, *, headers: Mapping[str, str], body: bytes, timeout_s: float
+    ) -> AbstractAsyncContextManager[Stream]:
+        """`POST /invocations`, the answer as it comes."""
+        ...
+
+
+class Recorder(Protocol):
+    """Who keeps what was measured."""
+
+    def record(self, seen: Invocation, variant: Variant, found: Occupancy) -> None:
+        """Take an invocation that is over, with what it found when it came."""
+        ...
+
+
+class Capture(Protocol):
+    """Who keeps what was asked and answered."""
+
+    def samples(self, config: Mapping[str, Any] | None) -> bool:
+        """Whether the next exchange is one to keep."""
+        ...
+
+    def hold(self, exchange: Exchange, config: Mapping[str, Any]) -> None:
+        """Keep an exchange."""
         ...
 
 
 class RuntimeService:
-    """InvokeEndpoint."""
+    """InvokeEndpoint and InvokeEndpointWithResponseStream."""
 
     def __init__(
         self,
         store: Store,
         *,
-        fleets: Fleets,
+        switch: Switch,
         client: Client,
-        timeout_s: float = INVOCATION_TIMEOUT_S,
-        realtime_payload_bytes: int = REALTIME_PAYLOAD_BYTES,
+        recorder: Recorder,
+        capture: Capture,
+        clock: Clock,
+        limits: Limits = DEFAULT_LIMITS,
     ) -> None:
-        self._store = store
-        self._fleets = fleets
+        self._endpoints = EndpointCache(store)
+        self._switch = switch
         self._client = client
-        self._timeout_s = timeout_s
-        self._realtime_payload_bytes = realtime_payload_bytes
+        self._recorder = recorder
+        self._capture = capture
+        self._clock = clock
+        self._limits = limits
+        self._sessions = SessionTable(clock=clock)
 
     async def invoke(self, call: Call) -> dict[str, Any]:
         """Hand the body to an instance and its answer back, neither touched."""
-        endpoint, variant = self._serving(call)
-        limit = self._check_body(call, variant)
-        answer = await self._answer(call, endpoint, limit=limit)
-        if answer.body is None or not 200 <= answer.status < 300:
-            raise _model_error(endpoint, status=answer.status, body=answer.body)
+        endpoint = self._serving(call)
+        capacity, lend = self._target(call, endpoint)
+        limit = self._limits.check_body(call, capacity.variant)
+        with (
+            self._measured(call, endpoint, capacity) as seen,
+            refusals(endpoint, session_id=call.params.get("SessionId")),
+        ):
+            async with lend() as lease:
+                seen.send(lease)
+                answer = await self._client.invoke(
+                    lease.instance.port,
+                    headers=forwarded(call),
+                    body=call.params.get("Body", b""),
+                    timeout_s=self._limits.timeout_s,
+                    max_answer_bytes=limit,
+                )
+                seen.answer(answer.status)
+            if answer.body is None or not 200 <= answer.status < 300:
+                raise model_error.refused(endpoint, status=answer.status, body=answer.body)
+        self._keep(call, endpoint, capacity.variant, answer)
+        place = Place(capacity=capacity, instance=lease.instance)
         return {
             "Body": answer.body,
-            "InvokedProductionVariant": variant.name,
-            **_returned_headers(endpoint, answer),
+            "InvokedProductionVariant": capacity.variant.name,
+            **returned(answer.headers, arn=endpoint.arn),
+            **self._session_headers(call, endpoint, answer, place),
         }
 
-    def _serving(self, call: Call) -> tuple[Endpoint, Variant]:
+    async def invoke_stream(self, call: Call) -> dict[str, Any]:
+        """The same, the answer in parts as they come; the lease is held to the last of them."""
+        endpoint = self._serving(call)
+        capacity, lend = self._target(call, endpoint)
+        limit = self._limits.check_body(call, capacity.variant)
+        async with AsyncExitStack() as held:
+            seen = held.enter_context(self._measured(call, endpoint, capacity))
+            held.enter_context(refusals(endpoint, session_id=call.params.get("SessionId")))
+            lease = await held.enter_async_context(lend())
+            seen.send(lease)
+            answer = await held.enter_async_context(
+                self._client.stream(
+                    lease.instance.port,
+                    headers=forwarded(call),
+                    body=call.params.get("Body", b""),
+                    timeout_s=self._limits.stream_timeout_s,
+                )
+            )
+            if not 200 <= answer.status < 300:
+                body = await answer.read(limit=limit)
+                seen.answer(answer.status)
+                raise model_error.refused(endpoint, status=answer.status, body=body)
+            first = await anext(answer.chunks, b"")
+            seen.stream(answer.status)
+            parts = StreamedAnswer(first, answer.chunks, seen=seen, held=held.pop_all())
+        return {
+            "Body": parts,
+            "InvokedProductionVariant": capacity.variant.name,
+            **returned(answer.headers, arn=endpoint.arn),
+        }
+
+    # --- Before --------------------------------------------------------------
+
+    def _serving(self, call: Call) -> Endpoint:
         """The endpoint by its exact name: unlike the control plane, the runtime minds the case."""
         params = call.params
         name = params["EndpointName"]
         arn = arn_of(Kind.ENDPOINT, name, account=call.account, region=call.region)
-        resource = self._store.find(arn)
-        endpoint = None if resource is None else Endpoint.of(resource)
+        endpoint = self._endpoints.find(arn)
         if (
             endpoint is None
             or endpoint.name != name
             or endpoint.deployment is None
             or not endpoint.status.is_serving
         ):  # amazon-sagemaker-examples#293; what AWS says of one in Creating is not documented
-            raise _validation_error(f"Endpoint {name} of account {call.account} not found.")
-        variant = endpoint.deployment.variant
-        refuse_unbuilt(params, _UNBUILT, of="InvokeEndpoint")
+            raise validation_error(f"Endpoint {name} of account {call.account} not found.")
+        refuse_unbuilt(params, _UNBUILT, of=call.operation)
         if "TargetModel" in params:  # amazon-sagemaker-examples#1026
-            raise _validation_error(
+            raise validation_error(
                 f"Endpoint {name} is not a multi-model endpoint and does not support target model"
                 " header.",
                 error_code="TARGET_MODEL_HEADER_NOT_SUPPORTED",
             )
         if "InferenceComponentName" in params:
-            raise _validation_error(
+            raise validation_error(
                 "Inference Component Name header is not allowed for endpoints to which you dont"
                 " plan to deploy inference components. Please remove the Inference Component Name"
                 " header and try again."
             )
-        if params.get("TargetVariant", variant.name) != variant.name:  # our words
-            raise _validation_error(
-                f"Variant {params['TargetVariant']} of endpoint {name} not found."
+        return endpoint
+
+    def _target(self, call: Call, endpoint: Endpoint) -> tuple[Capacity, Lend]:
+        """Who answers, and how to have an instance of it; of a session, the one that made it."""
+        session_id = call.params.get("SessionId")
+        if session_id not in {None, NEW_SESSION}:
+            place = self._sessions.find(endpoint.arn, session_id)
+            if place is None:
+                raise model_error.session_lost(endpoint, session_id)
+            return place.capacity, place.lease
+        capacity = self._choose(call, endpoint)
+        if session_id is not None and capacity.variant.serverless is not None:  # our words
+            raise validation_error(
+                f"Endpoint {endpoint.name} is serverless and does not support sessions."
             )
-        return endpoint, variant
+        return capacity, capacity.lease
 
-    def _check_body(self, call: Call, variant: Variant) -> int:
-        """The most bytes that body and answer may have."""
-        size = len(call.params.get("Body", b""))
-        if variant.serverless is not None:
-            if size > SERVERLESS_PAYLOAD_BYTES:  # aws/sagemaker-python-sdk#4271
-                raise _validation_error(f"Request {call.request_id} has oversize body.")
-            return SERVERLESS_PAYLOAD_BYTES
-        limit = self._realtime_payload_bytes
-        if size > limit:  # aws/sagemaker-python-sdk#171
-            raise Fault("413", f"HTTP content length exceeded {limit} bytes.", status=413)
-        return limit
+    def _choose(self, call: Call, endpoint: Endpoint) -> Capacity:
+        """The variant that the caller names, or one by the traffic's and the variants' weights."""
+        traffic = self._switch.traffic(endpoint.arn)
+        if traffic is None:
+            raise model_error.unavailable()
+        name = call.params.get("TargetVariant")
+        capacity = traffic.choose(name)
+        if capacity is None and name is not None:  # our words
+            raise validation_error(f"Variant {name} of endpoint {endpoint.name} not found.")
+        if capacity is None:
+            raise model_error.unavailable()
+        return capacity
 
-    async def _answer(self, call: Call, endpoint: Endpoint, *, limit: int) -> Answer:
-        fleet = self._fleets.fleet(endpoint.arn)
-        if fleet is None:
-            raise _unavailable()
+    # --- While, and after ----------------------------------------------------
+
+    @contextmanager
+    def _measured(
+        self, call: Call, endpoint: Endpoint, capacity: Capacity
+    ) -> Iterator[Measurement]:
+        """From when the gateway read the head, to the end of the block."""
+        seen = Measurement(
+            endpoint=endpoint.name,
+            variant=capacity.variant.name,
+            received_s=self._clock.monotonic() if call.received_s is None else call.received_s,
+            clock=self._clock,
+        )
+        found = capacity.occupancy
         try:
-            with fleet.lease() as instance:
-                return await self._client.invoke(
-                    instance.port,
-                    headers={
-                        header: call.params[member]
-                        for member, header in _FORWARDED.items()
-                        if member in call.params
-                    },
-                    body=call.params.get("Body", b""),
-                    timeout_s=self._timeout_s,
-                    max_answer_bytes=limit,
-                )
-        except NoInstanceError as error:
-            raise _unavailable() from error
-        except InvocationTimeoutError as error:
-            raise _timed_out(endpoint) from error
-        except ConnectionLostError as error:
-            raise _connection_lost(endpoint) from error
+            yield seen
+        except Fault as fault:
+            seen.refuse(fault.status)
+            raise
+        finally:
+            self._recorder.record(seen.result(), capacity.variant, found)
 
+    def _keep(self, call: Call, endpoint: Endpoint, variant: Variant, answer: Answer) -> None:
+        """Capture what was asked and answered, if that is wanted of it."""
+        config = None if endpoint.deployment is None else endpoint.deployment.data_capture
+        if config is None or not self._capture.samples(config):
+            return
+        params = call.params
+        exchange = Exchange(
+            endpoint=endpoint.name,
+            variant=variant.name,
+            inference_id=params.get("InferenceId"),
+            time_ms=self._clock.now_ms(),
+            asked=Message(content_type=params.get("ContentType"), body=params.get("Body", b"")),
+            answered=Message(
+                content_type=answer.headers.get("Content-Type"), body=answer.body or b""
+            ),
+        )
+        self._capture.hold(exchange, config)
 
-def _returned_headers(endpoint: Endpoint, answer: Answer) -> dict[str, str]:
-    """Without those that no header may hold: BC CustomAttributes, "visible US-ASCII"."""
-    output: dict[str, str] = {}
-    for member, header in _RETURNED.items():
-        value = answer.headers.get(header)
-        if value is None:
-            continue
-        if value.isascii() and value.isprintable():
-            output[member] = value
-        else:
-            _log.warning("endpoint %s: left out %s: %r is not ASCII", endpoint.arn, header, value)
-    return output
-
-
-def _validation_error(message: str, *, error_code: str | None = None) -> Fault:
-    """The runtime's name of a bad request; the control plane's is ValidationException."""
-    return Fault("ValidationError", message, fields={"ErrorCode": error_code} if error_code else {})
-
-
-def _unavailable() -> Fault:
-    """No instance is up: the first comes back after a restart, or a dead one is being replaced."""
-    return unavailable("The service is unavailable. Try your call again.")
-
-
-def _model_error(endpoint: Endpoint, *, status: int, body: bytes | None) -> Fault:
-    """A status other than 2xx, or an answer over the limit.
-
-    The shape is exact, because clients take it apart: regular expressions for it
-    are in OpenSearch and LangChain.
-    """
-    side = "client" if 400 <= status < 500 else "server"
-    if body is None:  # awslabs/realtime-fraud-detection-with-gnn-on-dgl#1331
-        said, original = "and could not load the entire response body", ""
-    else:
-        original = body.decode(errors="replace")[:_MAX_MESSAGE]
-        room = _MAX_MESSAGE - len(_see(endpoint)) - 80  # 80: the words around it
-        said = f'with message "{original[:room]}"'
-    return _fault(
-        endpoint,
-        f"Received {side} error ({status}) from primary {said}. {_see(endpoint)}",
-        status=status,
-        original=original,
-        error_code=f"{'CLIENT_ERROR' if side == 'client' else 'INTERNAL_FAILURE'}_FROM_MODEL",
-    )
-
-
-def _timed_out(endpoint: Endpoint) -> Fault:
-    original = (
-        "Your invocation timed out while waiting for a response from container primary. Review"
-        " the latency metrics for each container in Amazon CloudWatch, resolve the issue, and try"
-        " again."
-    )
-    return _fault(
-        endpoint,
-        f'Received server error (0) from primary with message "{original}". {_see(endpoint)}',
-        original=original,
-    )
-
-
-def _connection_lost(endpoint: Endpoint) -> Fault:
-    """amazon-sagemaker-examples#2815, #3089."""
-    message = (
-        f"Amazon SageMaker could not get a response from the {endpoint.name} endpoint. This can"
-        " occur when CPU or memory utilization is high. To check your utilization, see Amazon"
-        " CloudWatch. To fix this problem, use an instance type with more CPU capacity or memory."
-    )
-    return _fault(endpoint, message, original=message)
-
-
-def _fault(
-    endpoint: Endpoint,
-    message: str,
-    *,
-    original: str,
-    status: int = 0,
-    error_code: str = "INTERNAL_FAILURE_FROM_MODEL",
-) -> Fault:
-    log_group_arn = (
-        f"arn:{partition_of(endpoint.region)}:logs:{endpoint.region}:{endpoint.account}:log-group:"
-        f"{LOG_GROUP_PREFIX}{endpoint.name}"
-    )
-    fields = {
-        "OriginalStatusCode": status,
-        "OriginalMessage": original,
-        "LogStreamArn": log_group_arn,
-        "ErrorCode": error_code,
-    }
-    return Fault("ModelError", message, status=424, fields=fields)
-
-
-def _see(endpoint: Endpoint) -> str:
-    return (
-        f"See https://{endpoint.region}.console.aws.amazon.com/cloudwatch/home?region="
-        f"{endpoint.region}#logEventViewer:group={LOG_GROUP_PREFIX}{endpoint.name}"
-        f" in account {endpoint.account} for more information."
-    )
+    def _session_headers(
+        self, call: Call, endpoint: Endpoint, answer: Answer, place: Place
+    ) -> dict[str, str]:
+        """What the instance said of sessions that it opened or closed."""
+        output: dict[str, str] = {}
+        opened, closed = read_opened(answer.headers), read_closed(answer.headers)
+        if opened is not None and call.params.get("SessionId") == NEW_SESSION:
+            self._sessions.open(endpoint.arn, opened, place)
+            output["NewSessionId"] = opened.header
+        if closed is not None:
+            self._sessions.close(endpoint.arn, closed)
+            output["ClosedSessionId"] = closed
+        return output

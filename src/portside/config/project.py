@@ -1,104 +1,39 @@
-"""`portside.toml` (or `[tool.portside]` in `pyproject.toml`) to typed, checked values.
+"""A project: what its folder holds and what its `portside.toml` asks for, checked.
 
-    folder ──read──▶ table ──shape──▶ sections ──resolve──▶ Project
-                     (TOML)  (types, unknown keys)  (defaults, names, paths)
-
-Every key is optional: a folder with a model and no file at all is a project too.
-A message names the key's path, and a key that is nearly right is suggested.
+folder ──read──▶ table ──shape──▶ sections ──resolve──▶ Project
+                 (TOML)  (types, unknown keys)  (defaults, names, paths)
 """
 
 from __future__ import annotations
 
-import difflib
+import hashlib
+import os
 import re
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal
-
-import msgspec
+from typing import Any, Final
 
 from portside import contract
+from portside.config.section import (
+    EndpointKind,
+    FileSection,
+    GateSection,
+    Precision,
+    Realtime,
+    Serverless,
+)
+from portside.config.shape import shape
 from portside.errors import ConfigError, UsageError
+from portside.serving.tasks.strategy import AggregationStrategy
 
-FILE_NAME = "portside.toml"
+FILE_NAME: Final = "portside.toml"
 
-LONGEST_NAME = contract.NAME_LENGTH - 11
+LONGEST_NAME: Final = contract.NAME_LENGTH - 11
 """Characters of an endpoint's name: a dash and ten digits of a digest are appended to it
 to name its Models and EndpointConfigs (see `deploy.resources`)."""
 
-Precision = Literal["auto", "fp32", "int8"]
-
-
-class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A table of the file; a key that is not here is an error."""
-
-
-class GateSection(Section, frozen=True, kw_only=True):
-    """`[model.gate]`: what a model in int8 has to keep of the original's answers."""
-
-    agreement: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.995
-    """The least share of answers that are the same."""
-    f1_drop: Annotated[float, msgspec.Meta(ge=0, le=100)] = 0.2
-    """The most points (of 100) that F1 may fall, where the samples have labels."""
-
-
-class ModelSection(Section, frozen=True, kw_only=True):
-    """`[model]`: the checkpoint folder or model file, and how its artifact is made."""
-
-    path: str | None = None
-    samples: str | None = None
-    precision: Precision = "auto"
-    allow_pickle: bool = False
-    """Whether weights may be read that are pickles: a pickle can run any code."""
-    gate: GateSection = GateSection()
-
-
-class HandlerSection(Section, frozen=True, kw_only=True):
-    """`[handler]`: the user's code; without it the checkpoint's own task is served."""
-
-    file: str | None = None
-
-
-class ImageSection(Section, frozen=True, kw_only=True):
-    """`[image]`: what the container image is built from."""
-
-    requirements: str | None = None
-
-
-class EndpointSection(Section, frozen=True, kw_only=True):
-    """Keys that every kind of endpoint has."""
-
-    environment: dict[str, str] = {}
-
-
-class Serverless(EndpointSection, frozen=True, kw_only=True, tag_field="kind", tag="serverless"):
-    """An endpoint that costs nothing while idle."""
-
-    memory_size_mb: int = 2048
-    max_concurrency: int = 5
-
-
-class Realtime(EndpointSection, frozen=True, kw_only=True, tag_field="kind", tag="realtime"):
-    """An endpoint on instances that run all the time."""
-
-    instance_type: str = "ml.m5.large"
-    instance_count: int = 1
-
-
-EndpointKind = Serverless | Realtime
-KINDS = ("serverless", "realtime")
-
-
-class FileSection(Section, frozen=True, kw_only=True):
-    """The whole file."""
-
-    name: str | None = None
-    model: ModelSection = ModelSection()
-    handler: HandlerSection = HandlerSection()
-    image: ImageSection = ImageSection()
-    endpoint: EndpointKind | None = None
-    endpoints: dict[str, EndpointKind] = {}
+_NAME_DIGITS: Final = 6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,6 +63,13 @@ class Project:
     endpoints: tuple[Endpoint, ...]
 
     @property
+    def aggregation_strategy(self) -> AggregationStrategy:
+        """How its endpoint joins tokens to entities; of several endpoints the first that says."""
+        settings = (endpoint.settings.environment for endpoint in self.endpoints)
+        named = (found.get(contract.ENV_AGGREGATION_STRATEGY) for found in settings)
+        return AggregationStrategy(next(filter(None, named), AggregationStrategy.AVERAGE))
+
+    @property
     def work_dir(self) -> Path:
         """Where the commands put what they make."""
         return self.root / ".portside"
@@ -145,7 +87,7 @@ def load(folder: Path) -> Project:
             f"cannot read the project in `{folder}`: it is not a folder",
             hint="name the folder that holds your model, or run `portside init`",
         )
-    return _resolve(_shape(_read(root)), root)
+    return _resolve(shape(_read(root)), root)
 
 
 def _read(root: Path) -> dict[str, Any]:
@@ -154,8 +96,15 @@ def _read(root: Path) -> dict[str, Any]:
     if own.is_file():
         return _parse(own)
     if pyproject.is_file():
-        table = _parse(pyproject).get("tool", {}).get("portside", {})
-        return table if isinstance(table, dict) else {}
+        match _parse(pyproject):
+            case {"tool": {"portside": dict(table)}}:
+                return table
+            case {"tool": {"portside": _}}:
+                raise ConfigError(
+                    "expected a table",
+                    path="tool.portside",
+                    hint="write `[tool.portside]` on a line of its own, and the keys below it",
+                )
     return {}
 
 
@@ -167,66 +116,6 @@ def _parse(file: Path) -> dict[str, Any]:
             f"cannot read `{file.name}`: {str(error).rstrip('.')}",
             hint=f"mend the line in `{file}`",
         ) from error
-
-
-def _shape(table: dict[str, Any]) -> FileSection:
-    """Types and unknown keys, with messages that name the key."""
-    for path, endpoint in _endpoint_tables(table):
-        kind = endpoint.setdefault("kind", "serverless")
-        if kind not in KINDS:
-            raise ConfigError(
-                f"`{kind}` is not a kind of endpoint that Portside deploys",
-                path=f"{path}.kind",
-                hint=f"set `kind` to one of: {', '.join(KINDS)}",
-            )
-    try:
-        return msgspec.convert(table, FileSection)
-    except msgspec.ValidationError as error:
-        raise _explain(str(error), table) from error
-
-
-def _endpoint_tables(table: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
-    found = [("endpoint", table.get("endpoint"))]
-    several = table.get("endpoints")
-    if isinstance(several, dict):
-        found += [(f"endpoints.{name}", value) for name, value in several.items()]
-    return [(path, value) for path, value in found if isinstance(value, dict)]
-
-
-_UNKNOWN_KEY = re.compile(
-    r"Object contains unknown field `(?P<key>[^`]*)`(?: - at `\$\.?(?P<at>.*)`)?"
-)
-_WRONG_VALUE = re.compile(r"(?P<what>.*?)(?: - at `\$\.?(?P<at>.*)`)?")
-
-
-def _explain(text: str, table: dict[str, Any]) -> ConfigError:
-    """msgspec's one-line reason in our words: the key's path first."""
-    if unknown := _UNKNOWN_KEY.fullmatch(text):
-        at, key = unknown["at"] or "", unknown["key"]
-        known = _known_keys(at, table)
-        near = difflib.get_close_matches(key, known, n=1)
-        hint = f"write `{near[0]}` instead" if near else f"use one of: {', '.join(known)}"
-        return ConfigError("there is no such key", path=f"{at}.{key}".strip("."), hint=hint)
-    wrong = _WRONG_VALUE.fullmatch(text)
-    what, at = (wrong["what"], wrong["at"] or "") if wrong else (text, "")
-    what = what.replace("Expected", "expected").rstrip(".")
-    return ConfigError(what, path=at, hint=f"change the value in `{FILE_NAME}`")
-
-
-def _known_keys(at: str, table: dict[str, Any]) -> list[str]:
-    """The keys that the table at a path may have."""
-    sections: dict[str, type[Section]] = {
-        "": FileSection,
-        "model": ModelSection,
-        "model.gate": GateSection,
-        "handler": HandlerSection,
-        "image": ImageSection,
-    }
-    section = sections.get(at)
-    if section is None:
-        kind = dict(_endpoint_tables(table)).get(at, {}).get("kind")
-        return ["kind", *(Realtime if kind == "realtime" else Serverless).__struct_fields__]
-    return list(section.__struct_fields__)
 
 
 def _resolve(file: FileSection, root: Path) -> Project:
@@ -246,7 +135,10 @@ def _resolve(file: FileSection, root: Path) -> Project:
 
 def name_of(root: Path) -> str:
     """A folder's name made to fit SageMaker's rule: what a project without a name is called."""
-    return re.sub(r"[^a-zA-Z0-9]+", "-", root.name)[:LONGEST_NAME].strip("-") or "model"
+    name = re.sub(r"[^a-zA-Z0-9]+", "-", root.name)[:LONGEST_NAME].strip("-")
+    # Two folders without a Latin letter are two projects, and endpoints go by the name.
+    digits = hashlib.sha256(os.fsencode(root.name)).hexdigest()[:_NAME_DIGITS]
+    return name or f"model-{digits}"
 
 
 def _checked_name(name: str, path: str) -> str:
@@ -357,6 +249,12 @@ def _check_environment(environment: dict[str, str], path: str) -> None:
                 f"`{name}` cannot be the name of a variable",
                 path=path,
                 hint="use letters, digits and `_`, and no digit in front",
+            )
+        if name == contract.ENV_AGGREGATION_STRATEGY and value not in {"", *AggregationStrategy}:
+            raise ConfigError(
+                f"there is no aggregation strategy `{value}`",
+                path=f"{path}.{name}",
+                hint=f"set it to one of: {', '.join(AggregationStrategy)}",
             )
         if max(len(name), len(value)) > contract.ENVIRONMENT_LENGTH:
             raise ConfigError(

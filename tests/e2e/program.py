@@ -1,0 +1,59 @@
+"""Clients that are not Python packages of ours: found, or installed once per checkout.
+
+What pip and npm bring lies below `.portside/clients`; what apt brings, on the machine, and
+only where a test runs as root, as in a container. Who cannot be had skips its tests.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+CACHE = Path(__file__).parents[2] / ".portside" / "clients"
+
+AWSCLI = "1.46.3"
+NEWMAN = "6.2.2"
+
+
+def aws() -> str:
+    """The AWS CLI, in an environment of its own: its dependencies are not ours."""
+    folder = CACHE / f"awscli-{AWSCLI}"
+    program = folder / "bin" / "aws"
+    if not program.exists():
+        _install([sys.executable, "-m", "venv", str(folder)])
+        pip = [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet"]
+        _install([*pip, f"awscli=={AWSCLI}"])
+    return str(program)
+
+
+def newman() -> str:
+    """Postman's runner."""
+    folder = CACHE / f"newman-{NEWMAN}"
+    program = folder / "node_modules" / ".bin" / "newman"
+    system("node", package="nodejs")
+    if not program.exists():
+        npm = [system("npm", package="npm"), "install", "--silent", "--no-audit", "--no-fund"]
+        folder.mkdir(parents=True, exist_ok=True)
+        _install([*npm, "--prefix", str(folder), f"newman@{NEWMAN}"])
+    return str(program)
+
+
+def system(name: str, *, package: str) -> str:
+    """A program of the system, installed from its Debian package where it is missing."""
+    if shutil.which(name) is None and shutil.which("apt-get") and os.geteuid() == 0:
+        _install(["apt-get", "install", "--yes", "--no-install-recommends", package])
+    found = shutil.which(name)
+    if found is None:
+        pytest.skip(f"`{name}` is not installed, nor can it be here")
+    return found
+
+
+def _install(command: list[str]) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=280)
+    if done.returncode != 0:
+        pytest.skip(f"`{' '.join(command)}` failed: {done.stderr.strip()[-300:]}")
