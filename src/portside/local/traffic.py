@@ -39,9 +39,14 @@ class Running:
 
     async def resize(self, wanted: Deployment) -> Running:
         """With the weights and capacities that are wanted; raises `PingFailedError`."""
-        await asyncio.gather(
-            *(self.capacities[variant.name].resize(variant) for variant in wanted.variants)
+        # All are waited for, also where one fails: nothing may still be growing when it is undone.
+        ended = await asyncio.gather(
+            *(self.capacities[variant.name].resize(variant) for variant in wanted.variants),
+            return_exceptions=True,
         )
+        for outcome in ended:
+            if isinstance(outcome, BaseException):
+                raise outcome
         return replace(self, deployment=wanted)
 
     async def drain(self) -> None:

@@ -30,7 +30,7 @@ from tests.unit.local.state_fakes import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator, Sequence
+    from collections.abc import AsyncIterator, Callable, Iterator, Sequence
     from pathlib import Path
 
     from portside.local.capacity import Capacity
@@ -75,8 +75,10 @@ def capacity_of(traffic: Traffic | None) -> Capacity:
 @dataclass
 class FakeAlarms:
     states: dict[str, str] = field(default_factory=dict)
+    on_look: Callable[[], None] = lambda: None
 
     async def alarm_states(self, names: Sequence[str]) -> dict[str, str]:
+        self.on_look()
         return {name: self.states[name] for name in names if name in self.states}
 
 
@@ -375,22 +377,23 @@ async def test_a_canary_gets_its_share_and_then_all(world: World) -> None:
     async with world.started() as controller:
         created = await world.until(EndpointStatus.IN_SERVICE)
         begun = world.clock.monotonic()
+        seen: list[tuple[float, str | None]] = []
+
+        def look() -> None:
+            traffic, now = controller.traffic(NER), world.endpoint()
+            assert traffic is not None
+            assert now is not None
+            seen.append((traffic.share, now.stage))
+
+        world.alarms.on_look = look
         updating = created.moved(EndpointEvent.UPDATE, at_ms=2)
         world.store.save(
             replace(updating, pending=deployment("two"), deployment_config=CANARY).resource()
         )
         controller.reconcile(NER)
-
-        def share() -> float:
-            traffic = controller.traffic(NER)
-            return 0 if traffic is None else traffic.share
-
-        await eventually(lambda: share() == 0.1)
-        baking = world.endpoint()
-        assert baking is not None
-        assert (baking.status, baking.stage) == (EndpointStatus.UPDATING, "Baking")
         updated = await world.until(EndpointStatus.IN_SERVICE)
 
+        assert list(dict.fromkeys(seen)) == [(0.1, "Baking"), (1.0, "Baking")]
         assert (updated.config_name, updated.pending, updated.stage) == ("two", None, None)
         assert world.clock.monotonic() - begun >= 120
         assert len(world.launcher.alive) == 1
