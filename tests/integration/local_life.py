@@ -18,22 +18,22 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
-from portside.local.artifact_cache import ArtifactCache, ObjectMissingError
+from portside.local.capacity.fleet import DEFAULT_HEALTH_CHECK, Fleet
+from portside.local.capacity.starter import FleetSpec, Starter
 from portside.local.clock import SystemClock
-from portside.local.controller import Controller
-from portside.local.data_capture import DataCapture
-from portside.local.fleet import DEFAULT_HEALTH_CHECK, Fleet
-from portside.local.instance import HealthCheck
-from portside.local.instance_client import InstanceClient
-from portside.local.log_store import LogStore
-from portside.local.metric_recorder import MetricRecorder
-from portside.local.process import ProcessLauncher
+from portside.local.endpoint.controller import Controller
+from portside.local.endpoint.provision import Provisioner
+from portside.local.instance.instance import HealthCheck
+from portside.local.instance.instance_client import InstanceClient
+from portside.local.instance.process import ProcessLauncher
+from portside.local.invocation.data_capture import DataCapture
+from portside.local.log.log_store import LogStore
+from portside.local.metric.metric_recorder import MetricRecorder
 from portside.local.protocol.call import Call
 from portside.local.protocol.fault import Fault
-from portside.local.provision import Provisioner
+from portside.local.s3.artifact_cache import ArtifactCache, ObjectMissingError
 from portside.local.services import operations
-from portside.local.starter import FleetSpec, Starter
-from portside.local.store import Store
+from portside.local.state.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Sequence

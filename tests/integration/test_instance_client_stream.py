@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from portside.local.instance_client import (
+from portside.local.instance.instance_client import (
     ConnectionLostError,
     InstanceClient,
     InvocationTimeoutError,
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from contextlib import AbstractAsyncContextManager
 
-    from portside.local.instance_client import Stream
+    from portside.local.instance.instance_client import Stream
 
 HEAD = b"HTTP/1.1 200 OK\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
 LAST = b"0\r\n\r\n"

@@ -17,14 +17,14 @@ from pathlib import Path
 import psutil
 import pytest
 
-from portside.local import seaweedfs
-from portside.local.artifact_cache import ObjectMissingError, ObjectStoreUnavailableError
 from portside.local.clock import Clock, SystemClock
 from portside.local.data_folder import Keys
-from portside.local.objects import ObjectStore
 from portside.local.protocol.message import Request
-from portside.local.seaweedfs_process import SeaweedProcess
-from portside.local.sigv4 import Seed
+from portside.local.s3 import seaweedfs
+from portside.local.s3.artifact_cache import ObjectMissingError, ObjectStoreUnavailableError
+from portside.local.s3.objects import ObjectStore
+from portside.local.s3.seaweedfs_process import SeaweedProcess
+from portside.local.signature.sigv4 import Seed
 
 KEYS = Keys(access_key_id="PSIDLOCALEXAMPLE1234", secret_access_key="secret" * 6)
 

@@ -22,8 +22,8 @@ from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 from botocore.httpsession import URLLib3Session
 
-from portside.local import confinement
 from portside.local.data_folder import DataFolder, find_running, read_keys
+from portside.local.instance import confinement
 from tests.integration.test_local_edge import Local, end
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from portside.local.confinement import USER_ID, confined
+from portside.local.instance.confinement import USER_ID, confined
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

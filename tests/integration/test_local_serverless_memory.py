@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from portside.local.clock import SystemClock
-from portside.local.instance import InstanceSpec
-from portside.local.log_store import LogStore
-from portside.local.memory_cgroup import MemoryCgroups
-from portside.local.process import ProcessLauncher
+from portside.local.instance.instance import InstanceSpec
+from portside.local.instance.memory_cgroup import MemoryCgroups
+from portside.local.instance.process import ProcessLauncher
+from portside.local.log.log_store import LogStore
 
 if TYPE_CHECKING:
     from pathlib import Path

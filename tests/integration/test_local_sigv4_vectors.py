@@ -25,10 +25,10 @@ from botocore.auth import SigV4QueryAuth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
-from portside.local import sigv4
-from portside.local.canonical import canonical_request
 from portside.local.protocol.message import Request
-from portside.local.sigv4 import Caller, Claim, Denial, Reason
+from portside.local.signature import sigv4
+from portside.local.signature.canonical import canonical_request
+from portside.local.signature.sigv4 import Caller, Claim, Denial, Reason
 
 ROOT = Path(__file__).parents[2]
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from portside.local.instance import HealthCheck
+from portside.local.instance.instance import HealthCheck
 from portside.local.protocol.fault import Fault
 from tests.integration.local_life import (
     GREETER,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from portside.local.instance_client import (
+from portside.local.instance.instance_client import (
     Answer,
     ConnectionLostError,
     InstanceClient,

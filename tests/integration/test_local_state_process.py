@@ -13,17 +13,17 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 
-from portside.local import leftover
 from portside.local.clock import SystemClock
-from portside.local.instance import InstanceSpec
-from portside.local.log_store import MAX_EVENT_BYTES, LogStore
-from portside.local.process import ProcessLauncher
+from portside.local.instance import leftover
+from portside.local.instance.instance import InstanceSpec
+from portside.local.instance.process import ProcessLauncher
+from portside.local.log.log_store import MAX_EVENT_BYTES, LogStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from portside.local.child_process import ChildProcess
+    from portside.local.instance.child_process import ChildProcess
 
 GROUP, STREAM = "/aws/sagemaker/Endpoints/ner", "AllTraffic/i-1"
 

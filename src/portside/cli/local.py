@@ -17,7 +17,7 @@ from portside.contract import INVOCATION_TIMEOUT_S
 from portside.errors import UsageError
 from portside.image.reference import runtime_image
 from portside.local import DEFAULT_IDLE_TIMEOUT_S, DEFAULT_PORT
-from portside.local.launcher import EngineChoice
+from portside.local.instance.launcher import EngineChoice
 
 F = TypeVar("F", bound=Callable[..., Any])
 

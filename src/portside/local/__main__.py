@@ -17,16 +17,11 @@ from typing import Final, NoReturn
 
 from portside.contract import INVOCATION_TIMEOUT_S
 from portside.errors import PortsideError, UsageError
-from portside.local import (
-    DEFAULT_IDLE_TIMEOUT_S,
-    DEFAULT_PORT,
-    existing_store,
-    listener,
-    own_key,
-    server,
-)
+from portside.local import DEFAULT_IDLE_TIMEOUT_S, DEFAULT_PORT, listener, server
 from portside.local.data_folder import DataFolder
-from portside.local.launcher import EngineChoice
+from portside.local.instance.launcher import EngineChoice
+from portside.local.s3 import existing_store
+from portside.local.signature import own_key
 
 _LAST_PORT: Final = 65535
 _MAX_PACE: Final = 60

@@ -29,7 +29,8 @@ from typing import Any, Final, TextIO, TypeVar
 
 from portside.contract import INVOCATION_TIMEOUT_S
 from portside.errors import PortsideError
-from portside.local import DEFAULT_IDLE_TIMEOUT_S, leftover
+from portside.local import DEFAULT_IDLE_TIMEOUT_S
+from portside.local.instance import leftover
 
 _KEY_PREFIX: Final = "PSIDLOCAL"
 """What no key of AWS begins with, so that a key of the one is never taken for the other's."""

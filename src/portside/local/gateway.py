@@ -25,7 +25,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from portside.local import sigv2, sigv4
 from portside.local.asgi import (
     Body,
     Outgoing,
@@ -36,8 +35,6 @@ from portside.local.asgi import (
     read_request,
     send_response,
 )
-from portside.local.denial import deny, leeway
-from portside.local.key_ring import KeyRing
 from portside.local.listener import is_loopback
 from portside.local.protocol import parser, serializer
 from portside.local.protocol.call import Call, Handler
@@ -56,6 +53,9 @@ from portside.local.protocol.service import (
 )
 from portside.local.protocol.validate import validate
 from portside.local.refusal import BUG, not_built, unavailable
+from portside.local.signature import sigv2, sigv4
+from portside.local.signature.denial import deny, leeway
+from portside.local.signature.key_ring import KeyRing
 
 if TYPE_CHECKING:
     from portside.local.clock import Clock

@@ -16,7 +16,7 @@ from typing import Final
 
 from portside.errors import PortsideError, UsageError
 from portside.local import DEFAULT_PORT
-from portside.local.own_key import ACCESS_KEY_ID, SECRET_ACCESS_KEY
+from portside.local.signature.own_key import ACCESS_KEY_ID, SECRET_ACCESS_KEY
 
 LOOPBACK: Final = "127.0.0.1"
 

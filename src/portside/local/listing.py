@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Final
 
 from portside.local.clock import milliseconds
 from portside.local.refusal import invalid
-from portside.local.store import Query, SortKey
+from portside.local.state.store import Query, SortKey
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from portside.local.protocol.call import Call
-    from portside.local.resource import Kind, Resource
-    from portside.local.store import Store
+    from portside.local.state.resource import Kind, Resource
+    from portside.local.state.store import Store
 
 _MAX_TIME_MS: Final = 2**63 - 1
 """What the store can compare with."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from portside.local.protocol.fault import Fault
-from portside.local.resource import Kind
+from portside.local.state.resource import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

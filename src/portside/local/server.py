@@ -30,44 +30,38 @@ from portside.contract import INVOCATION_TIMEOUT_S, REALTIME_PAYLOAD_BYTES
 from portside.engine.finder import find_engine
 from portside.engine.runner import SystemRunner
 from portside.errors import PortsideError
-from portside.local import (
-    DEFAULT_IDLE_TIMEOUT_S,
-    DEFAULT_PORT,
-    data_folder,
-    leftover,
-    listener,
-    seaweedfs,
-    services,
-)
-from portside.local.artifact_cache import ArtifactCache
-from portside.local.autoscaling import Autoscaler
-from portside.local.capacity import Capacity
-from portside.local.census import take_census
+from portside.local import DEFAULT_IDLE_TIMEOUT_S, DEFAULT_PORT, data_folder, listener, services
+from portside.local.capacity.capacity import Capacity
+from portside.local.capacity.fleet import Fleet
+from portside.local.capacity.serverless import ServerlessCapacity
+from portside.local.capacity.starter import FleetSpec, Starter
 from portside.local.clock import Clock, SystemClock
-from portside.local.container import ContainerLauncher
-from portside.local.controller import Controller
-from portside.local.data_capture import DataCapture
 from portside.local.data_folder import OWN_STORE, DataFolder, Keys, Running
-from portside.local.delegated import Delegated
-from portside.local.existing_store import ExistingStore
-from portside.local.fleet import Fleet
+from portside.local.delegated.delegated import Delegated
+from portside.local.delegated.role_check import AnyRole, Permissions, RoleCheck, Roles
+from portside.local.endpoint.autoscaling import Autoscaler
+from portside.local.endpoint.census import take_census
+from portside.local.endpoint.controller import Controller
+from portside.local.endpoint.provision import Provisioner
+from portside.local.endpoint.scaled_capacity import EndpointCapacities
 from portside.local.gateway import Gateway, Parts
-from portside.local.instance import Launcher, Pinger
-from portside.local.instance_client import InstanceClient
-from portside.local.invocation import STRICT_PAYLOAD_BYTES, Limits
-from portside.local.launcher import KINDS, ChosenLauncher, EngineChoice
-from portside.local.log_store import LogStore
-from portside.local.memory_cgroup import MemoryCgroups
-from portside.local.metric_recorder import FreshCloudWatch, MetricRecorder
-from portside.local.objects import ObjectStore
-from portside.local.process import ProcessLauncher
-from portside.local.provision import Provisioner
-from portside.local.role_check import AnyRole, Permissions, RoleCheck, Roles
-from portside.local.scaled_capacity import EndpointCapacities
-from portside.local.seaweedfs_process import SeaweedProcess
-from portside.local.serverless import ServerlessCapacity
-from portside.local.starter import FleetSpec, Starter
-from portside.local.store import Store
+from portside.local.instance import leftover
+from portside.local.instance.container import ContainerLauncher
+from portside.local.instance.instance import Launcher, Pinger
+from portside.local.instance.instance_client import InstanceClient
+from portside.local.instance.launcher import KINDS, ChosenLauncher, EngineChoice
+from portside.local.instance.memory_cgroup import MemoryCgroups
+from portside.local.instance.process import ProcessLauncher
+from portside.local.invocation.data_capture import DataCapture
+from portside.local.invocation.invocation import STRICT_PAYLOAD_BYTES, Limits
+from portside.local.log.log_store import LogStore
+from portside.local.metric.metric_recorder import FreshCloudWatch, MetricRecorder
+from portside.local.s3 import seaweedfs
+from portside.local.s3.artifact_cache import ArtifactCache
+from portside.local.s3.existing_store import ExistingStore
+from portside.local.s3.objects import ObjectStore
+from portside.local.s3.seaweedfs_process import SeaweedProcess
+from portside.local.state.store import Store
 
 DEFAULT_ACCOUNT: Final = "000000000000"
 DEFAULT_REGION: Final = "us-east-1"

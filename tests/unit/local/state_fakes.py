@@ -8,16 +8,16 @@ import tarfile
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from portside.local import runtime_image
-from portside.local.artifact_cache import ObjectMissingError, ObjectStoreUnavailableError
-from portside.local.instance_client import Answer, Stream
+from portside.local.instance import runtime_image
+from portside.local.instance.instance_client import Answer, Stream
 from portside.local.protocol.call import Call
+from portside.local.s3.artifact_cache import ObjectMissingError, ObjectStoreUnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
     from pathlib import Path
 
-    from portside.local.instance import InstanceSpec
+    from portside.local.instance.instance import InstanceSpec
     from portside.local.protocol.call import Value
 
 ACCOUNT, REGION = "000000000000", "us-east-1"

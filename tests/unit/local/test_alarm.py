@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from portside.local.alarm import AlarmState, Missing, ThresholdAlarm, evaluate
-from portside.local.metric_store import Datum, Metric, MetricStore
+from portside.local.delegated.alarm import AlarmState, Missing, ThresholdAlarm, evaluate
+from portside.local.delegated.metric_store import Datum, Metric, MetricStore
 
 METRIC = Metric(namespace="AWS/SageMaker", name="Invocation5XXErrors", dimensions={"a": "b"})
 NOW_S = 1_700_000_040  # a whole minute

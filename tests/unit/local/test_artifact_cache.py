@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from portside.archive import ArchiveError
-from portside.local.artifact_cache import ArtifactCache, ObjectMissingError, bucket_and_key
+from portside.local.s3.artifact_cache import ArtifactCache, ObjectMissingError, bucket_and_key
 from tests.unit.local.state_fakes import URL, FakeObjects, archive
 
 MODEL = archive(**{"code/inference.py": "pass", "weights": "1"})

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from portside.local.autoscaling import (
+from portside.local.delegated.metric_store import Datum, Metric, Period
+from portside.local.delegated.scaling import ScalableTarget, ScalingPolicy
+from portside.local.endpoint.autoscaling import (
     INSTANCE_COUNT,
     Autoscaler,
     Tracking,
     decide,
     tracking_of,
 )
-from portside.local.metric_store import Datum, Metric, Period
-from portside.local.scaling import ScalableTarget, ScalingPolicy
 from tests.unit.local.state_fakes import FakeClock
 
 if TYPE_CHECKING:

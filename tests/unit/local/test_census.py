@@ -3,15 +3,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
-from portside.local.capacity import InvocationCount, Occupancy
-from portside.local.census import take_census
-from portside.local.deployment import Deployment, Variant
-from portside.local.resource import Kind, Resource
-from portside.local.traffic import Running, Traffic
+from portside.local.capacity.capacity import InvocationCount, Occupancy
+from portside.local.capacity.traffic import Running, Traffic
+from portside.local.endpoint.census import take_census
+from portside.local.state.deployment import Deployment, Variant
+from portside.local.state.resource import Kind, Resource
 from tests.unit.local.state_fakes import ACCOUNT, ARN, IMAGE, REGION
 
 if TYPE_CHECKING:
-    from portside.local.capacity import Capacity
+    from portside.local.capacity.capacity import Capacity
 
 VARIANT = Variant(
     name="AllTraffic",

@@ -9,8 +9,8 @@ from urllib.parse import urlencode
 
 import pytest
 
-from portside.local.compaction import superfluous
-from portside.local.journal import Entry, Journal
+from portside.local.delegated.compaction import superfluous
+from portside.local.delegated.journal import Entry, Journal
 
 TOPIC = "arn:aws:sns:us-east-1:000000000000:alerts"
 TARGET = {"ResourceId": "endpoint/ner/variant/v", "ScalableDimension": "d"}

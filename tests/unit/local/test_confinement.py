@@ -4,8 +4,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from portside.local import confinement
-from portside.local.confinement import confined, hidden_by_tmp
+from portside.local.instance import confinement
+from portside.local.instance.confinement import confined, hidden_by_tmp
 
 
 def test_the_command_line_holds_what_the_program_reads_back() -> None:

@@ -10,10 +10,10 @@ import pytest
 from portside.engine.command import EngineKind
 from portside.engine.engine import Engine, EngineError
 from portside.errors import MissingToolError
-from portside.local.container import ContainerLauncher
-from portside.local.instance import InstanceSpec
-from portside.local.log_store import LogStore
-from portside.local.runtime_image import ImageMissingError
+from portside.local.instance.container import ContainerLauncher
+from portside.local.instance.instance import InstanceSpec
+from portside.local.instance.runtime_image import ImageMissingError
+from portside.local.log.log_store import LogStore
 from tests.unit.engine.fake_runner import FakeRunner, state
 from tests.unit.local.state_fakes import REGION, FakeClock
 

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from portside.local.artifact_cache import ArtifactCache
-from portside.local.controller import Controller
-from portside.local.deployment import Deployment, Endpoint, Variant
-from portside.local.endpoint_state import EndpointEvent, EndpointStatus
-from portside.local.fleet import Fleet
-from portside.local.provision import Provisioner
-from portside.local.starter import FleetSpec, Starter
-from portside.local.store import Store
+from portside.local.capacity.fleet import Fleet
+from portside.local.capacity.starter import FleetSpec, Starter
+from portside.local.endpoint.controller import Controller
+from portside.local.endpoint.provision import Provisioner
+from portside.local.s3.artifact_cache import ArtifactCache
+from portside.local.state.deployment import Deployment, Endpoint, Variant
+from portside.local.state.endpoint_state import EndpointEvent, EndpointStatus
+from portside.local.state.store import Store
 from tests.unit.local.state_fakes import (
     ACCOUNT,
     ARN,
@@ -33,9 +33,9 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Sequence
     from pathlib import Path
 
-    from portside.local.capacity import Capacity
-    from portside.local.resource import Resource
-    from portside.local.traffic import Traffic
+    from portside.local.capacity.capacity import Capacity
+    from portside.local.capacity.traffic import Traffic
+    from portside.local.state.resource import Resource
 
 NER = f"{ARN}endpoint/ner"
 PING_FAILED = (

@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 
-from portside.local.artifact_cache import ObjectMissingError
-from portside.local.data_capture import (
+from portside.local.invocation.data_capture import (
     FLUSH_BYTES,
     MAX_HELD_BYTES,
     DataCapture,
@@ -17,6 +16,7 @@ from portside.local.data_capture import (
     Message,
     make_record,
 )
+from portside.local.s3.artifact_cache import ObjectMissingError
 from tests.unit.local.state_fakes import FakeClock, eventually
 
 CONFIG: dict[str, Any] = {

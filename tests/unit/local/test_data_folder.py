@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from portside.errors import PortsideError
-from portside.local import data_folder, leftover
+from portside.local import data_folder
 from portside.local.data_folder import DataFolder, Running
+from portside.local.instance import leftover
 
 
 def running(pid: int = 0) -> Running:

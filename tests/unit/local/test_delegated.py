@@ -12,9 +12,9 @@ from urllib.parse import urlencode
 
 import pytest
 
-from portside.local.delegated import Delegated
-from portside.local.journal import Journal
-from portside.local.metric_store import Datum, Metric
+from portside.local.delegated.delegated import Delegated
+from portside.local.delegated.journal import Journal
+from portside.local.delegated.metric_store import Datum, Metric
 from portside.local.protocol.fault import Fault
 from portside.local.protocol.message import Request, Response
 

@@ -4,7 +4,7 @@ from itertools import product
 
 import pytest
 
-from portside.local.endpoint_state import (
+from portside.local.state.endpoint_state import (
     MOVES,
     EndpointEvent,
     EndpointStatus,

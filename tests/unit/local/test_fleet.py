@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from portside.local.capacity import NoInstanceError, PingFailedError
-from portside.local.deployment import Variant
-from portside.local.fleet import Fleet
-from portside.local.starter import MAX_TRIES, FleetSpec, Starter, new_instance_id
+from portside.local.capacity.capacity import NoInstanceError, PingFailedError
+from portside.local.capacity.fleet import Fleet
+from portside.local.capacity.starter import MAX_TRIES, FleetSpec, Starter, new_instance_id
+from portside.local.state.deployment import Variant
 from tests.unit.local.state_fakes import (
     IMAGE,
     REGION,

@@ -27,7 +27,7 @@ from portside.local.gateway import (
 from portside.local.protocol.call import Call
 from portside.local.protocol.fault import Fault
 from portside.local.protocol.message import Request, Response
-from portside.local.sigv4 import Seed
+from portside.local.signature.sigv4 import Seed
 
 KEYS = Keys(access_key_id="PSIDLOCALEXAMPLE1234", secret_access_key="secret")
 HOST = "127.0.0.1:4566"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from portside.local.instance import (
+from portside.local.instance.instance import (
     HealthCheck,
     IllegalMoveError,
     Instance,

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from portside.local.invocation import STRICT_PAYLOAD_BYTES, Limits
+from portside.local.invocation.invocation import STRICT_PAYLOAD_BYTES, Limits
 from portside.local.protocol.fault import Fault
 from tests.unit.local.state_fakes import call
 from tests.unit.local.test_metric import SERVERLESS, VARIANT

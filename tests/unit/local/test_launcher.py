@@ -7,10 +7,10 @@ import pytest
 from portside.engine.command import EngineKind
 from portside.engine.engine import Engine
 from portside.errors import MissingToolError
-from portside.local.container import ContainerLauncher
-from portside.local.launcher import KINDS, ChosenLauncher, EngineChoice
-from portside.local.log_store import LogStore
-from portside.local.runtime_image import ImageMissingError
+from portside.local.instance.container import ContainerLauncher
+from portside.local.instance.launcher import KINDS, ChosenLauncher, EngineChoice
+from portside.local.instance.runtime_image import ImageMissingError
+from portside.local.log.log_store import LogStore
 from tests.unit.engine.fake_runner import FakeRunner
 from tests.unit.local.state_fakes import IMAGE, REGION, FakeClock, FakeLauncher
 

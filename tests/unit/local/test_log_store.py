@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from portside.local.log_store import MAX_EVENT_BYTES, LogStore
+from portside.local.log.log_store import MAX_EVENT_BYTES, LogStore
 
 if TYPE_CHECKING:
     from pathlib import Path

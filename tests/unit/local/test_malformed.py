@@ -14,20 +14,20 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from portside.local.deployment import Endpoint
-from portside.local.endpoint_state import EndpointEvent
 from portside.local.protocol import parser, serializer
 from portside.local.protocol.call import Call
 from portside.local.protocol.fault import Fault
 from portside.local.protocol.message import Request
 from portside.local.protocol.service import find_operation, find_service, service_model
 from portside.local.protocol.validate import validate
-from portside.local.resource import Kind
 from portside.local.services.endpoint import EndpointService
 from portside.local.services.endpoint_config import EndpointConfigService
 from portside.local.services.model import ModelService
 from portside.local.services.tag import TagService
-from portside.local.store import Store
+from portside.local.state.deployment import Endpoint
+from portside.local.state.endpoint_state import EndpointEvent
+from portside.local.state.resource import Kind
+from portside.local.state.store import Store
 from tests.unit.local.malformed import requests
 from tests.unit.local.state_fakes import ACCOUNT, IMAGE, REGION, URL, FakeClock, FakeObjects, call
 

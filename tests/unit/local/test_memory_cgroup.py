@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from portside.local.memory_cgroup import MemoryCgroups
+from portside.local.instance.memory_cgroup import MemoryCgroups
 
 if TYPE_CHECKING:
     from pathlib import Path

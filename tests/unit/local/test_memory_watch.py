@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from portside.local.memory_watch import INTERVAL_S, MemoryWatch, WatchedGroup
+from portside.local.instance.memory_watch import INTERVAL_S, MemoryWatch, WatchedGroup
 from tests.unit.local.state_fakes import FakeClock, eventually, settled
 
 if TYPE_CHECKING:

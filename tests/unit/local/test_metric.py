@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from portside.local.capacity import Occupancy
-from portside.local.deployment import Variant
-from portside.local.metric import Invocation, samples
+from portside.local.capacity.capacity import Occupancy
+from portside.local.metric.metric import Invocation, samples
+from portside.local.state.deployment import Variant
 
 OCCUPANCY = Occupancy(warm=1, starting=0, outstanding=2)
 VARIANT = Variant(

@@ -3,7 +3,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from portside.local.metric_recorder import FreshCloudWatch, MetricRecorder
+from portside.local.metric.metric_recorder import FreshCloudWatch, MetricRecorder
 from portside.local.protocol.message import Request, Response
 from tests.unit.local.state_fakes import FakeClock, eventually
 from tests.unit.local.test_metric import GOOD, OCCUPANCY, VARIANT
@@ -11,8 +11,8 @@ from tests.unit.local.test_metric import GOOD, OCCUPANCY, VARIANT
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from portside.local.metric import Invocation
-    from portside.local.metric_store import Datum
+    from portside.local.delegated.metric_store import Datum
+    from portside.local.metric.metric import Invocation
 
 MINUTE_S = 1_700_000_040
 

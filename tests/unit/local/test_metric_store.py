@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from portside.local.metric_store import RETENTION_S, Datum, Metric, MetricStore, Period
+from portside.local.delegated.metric_store import RETENTION_S, Datum, Metric, MetricStore, Period
 
 METRIC = Metric(namespace="AWS/SageMaker", name="ModelLatency", dimensions={"b": "2", "a": "1"})
 NOW_S = 1_700_000_040  # a whole minute

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from portside.local.deployment import Endpoint, Variant
-from portside.local.endpoint_state import EndpointStatus
-from portside.local.migration import MIGRATIONS
-from portside.local.resource import Kind
-from portside.local.store import Store
+from portside.local.state.deployment import Endpoint, Variant
+from portside.local.state.endpoint_state import EndpointStatus
+from portside.local.state.migration import MIGRATIONS
+from portside.local.state.resource import Kind
+from portside.local.state.store import Store
 from tests.unit.local.state_fakes import ACCOUNT, ARN, IMAGE, REGION, URL
 
 if TYPE_CHECKING:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from portside.errors import UsageError
-from portside.local import existing_store, own_key
 from portside.local.data_folder import Keys
+from portside.local.s3 import existing_store
+from portside.local.signature import own_key
 
 ID, SECRET = "MYOWNKEY12345678", "0123456789abcdef0123456789abcdef"
 STORE = {"PORTSIDE_S3_ACCESS_KEY_ID": "minio", "PORTSIDE_S3_SECRET_ACCESS_KEY": "minio123"}

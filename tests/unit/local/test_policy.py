@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from portside.local.policy import Access, allows
-from portside.local.role_check import Role
+from portside.local.delegated.policy import Access, allows
+from portside.local.delegated.role_check import Role
 
 OBJECT = "arn:aws:s3:::models/ner/model.tar.gz"
 CONTEXT = {

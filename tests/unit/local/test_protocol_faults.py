@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from botocore.parsers import create_parser
 
-from portside.local.denial import deny
 from portside.local.protocol.fault import Fault
 from portside.local.protocol.message import Response
 from portside.local.protocol.serializer import serialize_fault
@@ -22,7 +21,8 @@ from portside.local.protocol.service import (
     Service,
     service_model,
 )
-from portside.local.sigv4 import Denial, Reason
+from portside.local.signature.denial import deny
+from portside.local.signature.sigv4 import Denial, Reason
 
 ID = "7a62c49f-347e-4fc4-9331-6e8eEXAMPLE"
 

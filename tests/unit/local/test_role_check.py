@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from portside.local.role_check import AnyRole, Role, RoleCheck
+from portside.local.delegated.role_check import AnyRole, Role, RoleCheck
 from tests.unit.local.state_fakes import IMAGE, REGION, URL
 
 ARN = "arn:aws:iam::000000000000:role/runs"

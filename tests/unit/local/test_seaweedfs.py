@@ -8,7 +8,7 @@ import socket
 import stat
 from pathlib import Path
 
-from portside.local import seaweedfs
+from portside.local.s3 import seaweedfs
 
 
 def test_it_is_bound_to_this_machine_on_ports_of_our_choice() -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from portside.local.capacity import (
+from portside.local.capacity.capacity import (
     InvocationCount,
     Lease,
     NoInstanceError,
@@ -16,10 +16,10 @@ from portside.local.capacity import (
     PingFailedError,
     ThrottledError,
 )
-from portside.local.deployment import Variant
-from portside.local.instance_client import ConnectionLostError, InvocationTimeoutError
-from portside.local.serverless import ServerlessCapacity
-from portside.local.starter import FleetSpec, Starter
+from portside.local.capacity.serverless import ServerlessCapacity
+from portside.local.capacity.starter import FleetSpec, Starter
+from portside.local.instance.instance_client import ConnectionLostError, InvocationTimeoutError
+from portside.local.state.deployment import Variant
 from tests.unit.local.state_fakes import IMAGE, REGION, FakeLauncher, eventually, settled
 
 if TYPE_CHECKING:

@@ -5,13 +5,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from portside.local.deployment import Endpoint
-from portside.local.endpoint_state import EndpointStatus
 from portside.local.protocol.fault import Fault
 from portside.local.services.endpoint import EndpointService
 from portside.local.services.endpoint_config import EndpointConfigService
 from portside.local.services.model import ModelService
-from portside.local.store import Store
+from portside.local.state.deployment import Endpoint
+from portside.local.state.endpoint_state import EndpointStatus
+from portside.local.state.store import Store
 from tests.unit.local.state_fakes import ARN, IMAGE, URL, FakeClock, FakeObjects, call
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from portside.local.log_filter import parse_pattern
-from portside.local.log_store import LogStore
+from portside.local.log.log_filter import parse_pattern
+from portside.local.log.log_store import LogStore
 from portside.local.protocol.fault import Fault
 from portside.local.services.log import LogService
 from tests.unit.local.state_fakes import call

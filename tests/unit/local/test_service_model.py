@@ -7,7 +7,7 @@ import pytest
 
 from portside.local.protocol.fault import Fault
 from portside.local.services.model import ModelService
-from portside.local.store import Store
+from portside.local.state.store import Store
 from tests.unit.local.state_fakes import ARN, IMAGE, URL, FakeClock, FakeObjects, call
 
 if TYPE_CHECKING:

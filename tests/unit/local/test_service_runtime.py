@@ -8,15 +8,19 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from portside.local.deployment import Deployment, Endpoint, Variant
-from portside.local.endpoint_state import EndpointStatus
-from portside.local.fleet import Fleet
-from portside.local.instance_client import Answer, ConnectionLostError, InvocationTimeoutError
+from portside.local.capacity.fleet import Fleet
+from portside.local.capacity.starter import FleetSpec, Starter
+from portside.local.capacity.traffic import Running, Traffic
+from portside.local.instance.instance_client import (
+    Answer,
+    ConnectionLostError,
+    InvocationTimeoutError,
+)
 from portside.local.protocol.fault import Fault
 from portside.local.services.runtime import RuntimeService
-from portside.local.starter import FleetSpec, Starter
-from portside.local.store import Store
-from portside.local.traffic import Running, Traffic
+from portside.local.state.deployment import Deployment, Endpoint, Variant
+from portside.local.state.endpoint_state import EndpointStatus
+from portside.local.state.store import Store
 from tests.unit.local.state_fakes import (
     ACCOUNT,
     IMAGE,
@@ -30,9 +34,9 @@ from tests.unit.local.state_fakes import (
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
-    from portside.local.capacity import Occupancy
-    from portside.local.data_capture import Exchange
-    from portside.local.metric import Invocation
+    from portside.local.capacity.capacity import Occupancy
+    from portside.local.invocation.data_capture import Exchange
+    from portside.local.metric.metric import Invocation
     from portside.local.protocol.call import Call, Value
 
 SEE = (

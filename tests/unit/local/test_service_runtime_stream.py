@@ -8,7 +8,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from portside.local.instance_client import Answer, ConnectionLostError, InvocationTimeoutError
+from portside.local.instance.instance_client import (
+    Answer,
+    ConnectionLostError,
+    InvocationTimeoutError,
+)
 from portside.local.protocol.fault import Fault
 from tests.unit.local.test_service_runtime import World, made_world
 
@@ -16,10 +20,10 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-    from portside.local.capacity import Lease, Occupancy
-    from portside.local.deployment import Variant
-    from portside.local.fleet import Fleet
+    from portside.local.capacity.capacity import Lease, Occupancy
+    from portside.local.capacity.fleet import Fleet
     from portside.local.protocol.call import Value
+    from portside.local.state.deployment import Variant
 
 
 @pytest.fixture

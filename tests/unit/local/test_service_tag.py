@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from portside.local.protocol.fault import Fault
-from portside.local.resource import Kind, Resource
 from portside.local.services.tag import TagService
-from portside.local.store import Store
+from portside.local.state.resource import Kind, Resource
+from portside.local.state.store import Store
 from tests.unit.local.state_fakes import ACCOUNT, ARN, REGION, call
 
 if TYPE_CHECKING:

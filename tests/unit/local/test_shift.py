@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from portside.local.shift import RollBackError, ShiftPlan, Step, plan_shift, shift
+from portside.local.endpoint.shift import RollBackError, ShiftPlan, Step, plan_shift, shift
 from tests.unit.local.state_fakes import FakeClock
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from portside.local import signed_chunk
 from portside.local.protocol.fault import Fault
-from portside.local.sigv4 import Seed
+from portside.local.signature import signed_chunk
+from portside.local.signature.sigv4 import Seed
 
 # S3 API Reference, "Signature calculations for the Authorization header: transferring a payload
 # in multiple chunks", its example: 65 KiB of `a`, in chunks of 64 KiB.

@@ -11,9 +11,9 @@ from botocore.auth import HmacV1QueryAuth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
-from portside.local import sigv2
 from portside.local.protocol.message import Request
-from portside.local.sigv4 import Caller, Denial, Reason
+from portside.local.signature import sigv2
+from portside.local.signature.sigv4 import Caller, Denial, Reason
 
 KEY, SECRET = "PSIDLOCALEXAMPLE1234", "a-secret-of-forty-characters-0123456789_"
 

@@ -15,9 +15,9 @@ from botocore.credentials import Credentials
 from hypothesis import given
 from hypothesis import strategies as st
 
-from portside.local import sigv4
 from portside.local.protocol.message import Request
-from portside.local.sigv4 import Caller, Denial, Reason
+from portside.local.signature import sigv4
+from portside.local.signature.sigv4 import Caller, Denial, Reason
 
 KEY, SECRET = "PSIDLOCALEXAMPLE1234", "a-secret-of-forty-characters-0123456789_"
 HOST = "127.0.0.1:4566"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from portside.local.sticky_session import Opened, read_closed, read_opened
+from portside.local.invocation.sticky_session import Opened, read_closed, read_opened
 
 NEW, OLD = "X-Amzn-SageMaker-New-Session-Id", "X-Amzn-SageMaker-Session-Id"
 OPENED = Opened(session_id="a-1", expires_ms=2_000_000_000_000)

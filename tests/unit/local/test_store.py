@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from portside.errors import PortsideError
-from portside.local.migration import MIGRATIONS
-from portside.local.resource import Kind, Resource
-from portside.local.store import Query, SortKey, Store
+from portside.local.state.migration import MIGRATIONS
+from portside.local.state.resource import Kind, Resource
+from portside.local.state.store import Query, SortKey, Store
 from tests.unit.local.state_fakes import ACCOUNT, ARN, REGION
 
 if TYPE_CHECKING:

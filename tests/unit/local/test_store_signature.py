@@ -5,14 +5,14 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from portside.local import sigv4
 from portside.local.data_folder import Keys
 from portside.local.protocol.message import Request
-from portside.local.sigv4 import Caller, Claim, Reason
-from portside.local.store_signature import Signer
+from portside.local.s3.store_signature import Signer
+from portside.local.signature import sigv4
+from portside.local.signature.sigv4 import Caller, Claim, Reason
 
 KEYS = Keys(access_key_id="the-stores-key", secret_access_key="the store's secret")
 SIGNER = Signer(keys=KEYS, region="us-east-1")
@@ -24,6 +24,10 @@ PRESIGNED = (
     "&X-Amz-SignedHeaders=host&X-Amz-Security-Token=t&X-Amz-Signature=f"
 )
 VERSION_2 = "AWSAccessKeyId=a&Signature=b&Expires=1&x-amz-security-token=t"
+OF_A_LINK = (
+    "X-Amz-Content-Sha256",
+    *(pair.partition("=")[0] for pair in f"{PRESIGNED}&{VERSION_2}".split("&")),
+)
 
 wire = st.text(st.characters(max_codepoint=0x7E, min_codepoint=0x21, exclude_characters="?#&"))
 
@@ -44,6 +48,7 @@ def verify(request: Request, body_hash: str) -> Caller:
 
 @given(path=wire.map(lambda text: f"/{text}"), query=wire)
 def test_the_store_accepts_it_and_finds_path_and_query_as_they_were(path: str, query: str):
+    assume(not query.startswith(OF_A_LINK))
     request = Request(method="PUT", path=path, query=query, headers=HEADERS)
 
     signed, seed = SIGNER.sign(request, body_hash="UNSIGNED-PAYLOAD", now=NOW)

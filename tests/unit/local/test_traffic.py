@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from portside.local.deployment import Deployment, Variant
-from portside.local.traffic import Running, Traffic
+from portside.local.capacity.traffic import Running, Traffic
+from portside.local.state.deployment import Deployment, Variant
 from tests.unit.local.state_fakes import IMAGE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from portside.local.capacity import Capacity
+    from portside.local.capacity.capacity import Capacity
 
 VARIANT = Variant(
     name="first",

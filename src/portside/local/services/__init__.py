@@ -17,16 +17,16 @@ from portside.local.services.runtime import DEFAULT_LIMITS, RuntimeService
 from portside.local.services.tag import TagService
 
 if TYPE_CHECKING:
-    from portside.local.artifact_cache import Objects
     from portside.local.clock import Clock
-    from portside.local.controller import Controller
-    from portside.local.instance_client import InstanceClient
-    from portside.local.invocation import Limits
-    from portside.local.log_store import LogStore
+    from portside.local.delegated.role_check import Permissions
+    from portside.local.endpoint.controller import Controller
+    from portside.local.instance.instance_client import InstanceClient
+    from portside.local.invocation.invocation import Limits
+    from portside.local.log.log_store import LogStore
     from portside.local.protocol.call import Handler
-    from portside.local.role_check import Permissions
+    from portside.local.s3.artifact_cache import Objects
     from portside.local.services.runtime import Capture, Recorder
-    from portside.local.store import Store
+    from portside.local.state.store import Store
 
 
 def operations(

@@ -6,8 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from portside.local.clock import moment
-from portside.local.deployment import Deployment, Endpoint, Variant
-from portside.local.endpoint_state import EndpointEvent, EndpointStatus
+from portside.local.endpoint.rescale import rescale, retain
 from portside.local.listing import list_resources
 from portside.local.refusal import (
     already_exists,
@@ -17,13 +16,14 @@ from portside.local.refusal import (
     not_found,
     over_limit,
 )
-from portside.local.rescale import rescale, retain
-from portside.local.resource import Kind, Resource, arn_of
+from portside.local.state.deployment import Deployment, Endpoint, Variant
+from portside.local.state.endpoint_state import EndpointEvent, EndpointStatus
+from portside.local.state.resource import Kind, Resource, arn_of
 
 if TYPE_CHECKING:
     from portside.local.clock import Clock
     from portside.local.protocol.call import Call
-    from portside.local.store import Store
+    from portside.local.state.store import Store
 
 MAX_INSTANCES: Final = 20
 """Of one endpoint, and ours: each is a process of this machine with the model in memory."""

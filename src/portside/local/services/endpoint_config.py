@@ -14,12 +14,12 @@ from portside.local.refusal import (
     not_found,
     refuse_unbuilt,
 )
-from portside.local.resource import Kind, Resource, arn_of
+from portside.local.state.resource import Kind, Resource, arn_of
 
 if TYPE_CHECKING:
     from portside.local.clock import Clock
     from portside.local.protocol.call import Call
-    from portside.local.store import Store
+    from portside.local.state.store import Store
 
 _MEMBERS: Final = ("ProductionVariants", "DataCaptureConfig", "KmsKeyId", "ExecutionRoleArn")
 """What CreateEndpointConfig is told and DescribeEndpointConfig tells again."""

@@ -13,8 +13,8 @@ from heapq import merge
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 from zlib import crc32
 
-from portside.local.log_filter import parse_pattern
-from portside.local.log_page import (
+from portside.local.log.log_filter import parse_pattern
+from portside.local.log.log_page import (
     MAX_EVENTS,
     TOKEN_DIGITS,
     Place,
@@ -28,12 +28,12 @@ from portside.local.log_page import (
     read_stream_token,
 )
 from portside.local.protocol.fault import Fault
-from portside.local.resource import partition_of
+from portside.local.state.resource import partition_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from portside.local.log_store import Event, LogStore
+    from portside.local.log.log_store import Event, LogStore
     from portside.local.protocol.call import Call
 
 _T = TypeVar("_T")

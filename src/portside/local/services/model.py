@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from portside.local.artifact_cache import ObjectStoreUnavailableError, bucket_and_key
 from portside.local.clock import moment
+from portside.local.delegated.role_check import AnyRole
+from portside.local.instance.runtime_image import is_ecr
 from portside.local.listing import list_resources
 from portside.local.refusal import (
     already_exists,
@@ -15,17 +16,16 @@ from portside.local.refusal import (
     refuse_unbuilt,
     unavailable,
 )
-from portside.local.resource import Kind, Resource, arn_of
-from portside.local.role_check import AnyRole
-from portside.local.runtime_image import is_ecr
+from portside.local.s3.artifact_cache import ObjectStoreUnavailableError, bucket_and_key
+from portside.local.state.resource import Kind, Resource, arn_of
 
 if TYPE_CHECKING:
-    from portside.local.artifact_cache import Objects
     from portside.local.clock import Clock
+    from portside.local.delegated.role_check import Permissions
     from portside.local.protocol.call import Call
     from portside.local.protocol.fault import Fault
-    from portside.local.role_check import Permissions
-    from portside.local.store import Store
+    from portside.local.s3.artifact_cache import Objects
+    from portside.local.state.store import Store
 
 _MEMBERS: Final = ("PrimaryContainer", "ExecutionRoleArn")
 """What CreateModel is told and DescribeModel tells again."""

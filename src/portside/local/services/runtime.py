@@ -11,36 +11,36 @@ from __future__ import annotations
 from contextlib import AsyncExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
-from portside.local import model_error
-from portside.local.data_capture import Exchange, Message
-from portside.local.endpoint_cache import EndpointCache
-from portside.local.invocation import Limits, forwarded, returned
-from portside.local.metric_measurement import Measurement
-from portside.local.model_error import refusals, validation_error
-from portside.local.protocol.fault import Fault
-from portside.local.refusal import refuse_unbuilt
-from portside.local.resource import Kind, arn_of
-from portside.local.sticky_session import (
+from portside.local.invocation import model_error
+from portside.local.invocation.data_capture import Exchange, Message
+from portside.local.invocation.endpoint_cache import EndpointCache
+from portside.local.invocation.invocation import Limits, forwarded, returned
+from portside.local.invocation.model_error import refusals, validation_error
+from portside.local.invocation.sticky_session import (
     NEW_SESSION,
     Place,
     SessionTable,
     read_closed,
     read_opened,
 )
-from portside.local.streamed_answer import StreamedAnswer
+from portside.local.invocation.streamed_answer import StreamedAnswer
+from portside.local.metric.metric_measurement import Measurement
+from portside.local.protocol.fault import Fault
+from portside.local.refusal import refuse_unbuilt
+from portside.local.state.resource import Kind, arn_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from contextlib import AbstractAsyncContextManager
 
-    from portside.local.capacity import Capacity, Lease, Occupancy
+    from portside.local.capacity.capacity import Capacity, Lease, Occupancy
+    from portside.local.capacity.traffic import Traffic
     from portside.local.clock import Clock
-    from portside.local.deployment import Endpoint, Variant
-    from portside.local.instance_client import Answer, Stream
-    from portside.local.metric import Invocation
+    from portside.local.instance.instance_client import Answer, Stream
+    from portside.local.metric.metric import Invocation
     from portside.local.protocol.call import Call
-    from portside.local.store import Store
-    from portside.local.traffic import Traffic
+    from portside.local.state.deployment import Endpoint, Variant
+    from portside.local.state.store import Store
 
 _UNBUILT: Final = ("EnableExplanations", "PrefixAwareId", "TargetContainerHostname")
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from portside.local.refusal import invalid, not_built, not_found
-from portside.local.resource import Kind, arn_of
+from portside.local.state.resource import Kind, arn_of
 
 if TYPE_CHECKING:
     from portside.local.protocol.call import Call
-    from portside.local.store import Store
+    from portside.local.state.store import Store
 
 MAX_TAGS: Final = 50
 """Of one resource. BC TagList."""

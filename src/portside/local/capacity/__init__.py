@@ -1,0 +1,1 @@
+"""What serves a variant: fleets that are always there, or instances that come when needed."""

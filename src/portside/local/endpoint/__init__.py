@@ -1,0 +1,1 @@
+"""The life of an endpoint: brought up, shifted, scaled, rolled back, removed."""

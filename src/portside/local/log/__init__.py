@@ -1,0 +1,1 @@
+"""What instances print, kept and read."""

@@ -1,0 +1,1 @@
+"""What invocations were measured at, on its way to CloudWatch."""

@@ -1,0 +1,1 @@
+"""What the local SageMaker knows, as values and in one SQLite file."""
