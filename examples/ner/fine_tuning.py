@@ -1,7 +1,7 @@
 """An encoder learns to name entities: token classification with transformers' Trainer.
 
     sentences ──align──▶ subtokens and labels ──Trainer──▶ the epoch with the best dev F1
-                (one label a word)             (early stopping)
+                (one label a word)             (early stopping)       └─▶ weights rounded ─▶ scored
 
 The tokenizer cuts words into pieces, and labels belong to words. So the first
 piece of each word carries the word's label, and the others carry -100, which
@@ -40,6 +40,7 @@ from transformers import (
     set_seed,
 )
 from transformers.trainer_utils import PredictionOutput
+from weight_rounding import round_weights
 
 IGNORED = -100
 """The label that torch's cross entropy leaves out."""
@@ -125,6 +126,7 @@ def fine_tune(
         )
         trainer.remove_callback(PrinterCallback)
         trainer.train()
+        round_weights(model)  # of the best epoch: the Trainer has loaded it again
     return Trained(
         model=model,
         tokenizer=tokenizer,

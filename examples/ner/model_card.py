@@ -99,7 +99,9 @@ whatever settings were searched for; so on texts that nobody has looked at, expe
 ![Losses and dev F1 over the epochs]({CURVES})
 
 F1 is {f1:.3f} after epoch {best.number}, the best of {len(trained.epochs)} (at most
-{settings.epochs}; training ends after {settings.patience} in a row that are no better).
+{settings.epochs}; training ends after {settings.patience} in a row that are no better). The
+table is of the weights as they are here: rounded after the training, to 127 steps either way for
+each row of a linear layer and each column of an embedding, so that they are the same in int8.
 
 ## How it was trained
 

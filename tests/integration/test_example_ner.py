@@ -8,7 +8,9 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
+from safetensors.numpy import load_file
 
 from portside import config
 from portside.artifact.folder.architecture import Task
@@ -64,6 +66,17 @@ def test_one_epoch_leaves_a_project_to_deploy(tmp_path: Path) -> None:
     assert samples.strip().split("\n\n") == sentences[4::5], "those that were scored on"
     card = (tmp_path / "ner" / "model" / "README.md").read_text(encoding="utf-8")
     assert all(said in card for said in ("CC0", "| seed | 42 |", "| all types |", *TYPES))
+    assert_eight_bits(tmp_path / "ner" / "model" / "model.safetensors")
+
+
+def assert_eight_bits(weights: Path) -> None:
+    """Every row of every linear layer is on a grid of 127 steps either way."""
+    tensors = load_file(weights)
+    layers = [each for name, each in tensors.items() if each.ndim == 2 and "embed" not in name]
+    assert layers
+    for layer in layers:
+        steps = layer / (np.abs(layer).max(axis=1, keepdims=True) / 127)
+        assert np.abs(steps - steps.round()).max() < 1e-3
 
 
 def test_a_run_that_is_interrupted_leaves_nothing(tmp_path: Path) -> None:
