@@ -10,7 +10,8 @@
     overload   half and twice the load that Portside can carry (overload)
     packing    the checkpoint to an archive, beside tar (packing)
     proving    the checkpoint to a proven artifact, from nothing (proving)
-    local      an endpoint of the local SageMaker, beside its instance itself (local)
+    local      an endpoint of the local SageMaker, beside its instance itself (local), and
+               starts, memory, lists of many (local_life)
     a page, its figures as JSON, a plot (report); ratios held against their bars (bar)
 
 About seventeen minutes, and some more the first time. Only ratios mean something
@@ -32,6 +33,7 @@ from typing import Final
 from bench.limit import measure_limit
 from bench.load import generator
 from bench.local import measure_local
+from bench.local_life import measure_local_life
 from bench.model import make_models
 from bench.no_op import measure_no_op
 from bench.overload import measure_overload
@@ -133,6 +135,7 @@ def _measure(parts: tuple[str, ...], effort: Effort, *, trained: Path | None) ->
         packing = measure_packing(models)
     if "proving" in parts:
         proving = measure_proving(models.checkpoint, trained)
+    local_life = measure_local_life() if "local" in parts else None
     if "local" in parts:
         local = measure_local(texts, rounds=effort.local_rounds, seconds=effort.local_s)
     return Result(
@@ -153,6 +156,7 @@ def _measure(parts: tuple[str, ...], effort: Effort, *, trained: Path | None) ->
         packing=packing,
         proving=proving,
         local=local,
+        local_life=local_life,
     )
 
 

@@ -6,6 +6,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from bench.local import LEAST_REQUESTS_PER_S, MOST_OVERHEAD_MS
+from bench.local_life import (
+    MOST_ANSWER_MS,
+    MOST_BYTES,
+    MOST_BYTES_WITH_S3,
+    MOST_START_S,
+    MOST_START_WITH_S3_S,
+)
 from bench.no_op import CONNECTIONS
 from bench.packing import EXPECTED_MEMORY_BYTES
 from bench.peers import (
@@ -48,6 +55,7 @@ def make_bars(result: Result) -> list[Bar]:
         *_packing_bars(result),
         *_proving_bars(result),
         *_local_bars(result),
+        *_local_life_bars(result),
     ]
 
 
@@ -189,3 +197,23 @@ def _local_bars(result: Result) -> Iterator[Bar]:
         figure=result.local.gateway_full.requests_per_s / LEAST_REQUESTS_PER_S,
         bound=1,
     )
+
+
+def _local_life_bars(result: Result) -> Iterator[Bar]:
+    life = result.local_life
+    if life is None:
+        return
+    slowest_ms = max(
+        life.describe_endpoint_ms,
+        life.list_endpoints_ms,
+        life.describe_model_ms,
+        life.list_models_ms,
+    )
+    for name, figure in (
+        ("local start to its first answer without S3, in 1 s", life.start_s / MOST_START_S),
+        ("with S3, in 2.5 s", life.start_with_s3_s / MOST_START_WITH_S3_S),
+        ("idle local SageMaker without S3, in 120 MB", life.idle_bytes / MOST_BYTES),
+        ("with SeaweedFS, in 350 MB", life.idle_with_s3_bytes / MOST_BYTES_WITH_S3),
+        ("200 endpoints or 1,000 Models told of at p50, in 5 ms", slowest_ms / MOST_ANSWER_MS),
+    ):
+        yield Bar(name=name, figure=figure, bound=1, is_least=False)

@@ -43,6 +43,9 @@ LEAST_REQUESTS_PER_S: Final = 800
 _HANDLER: Final = ROOT / "bench" / "peers" / "portside" / "inference.py"
 _REGION: Final = "us-east-1"
 _NAME: Final = "bench"
+RUNTIME_IMAGE: Final = (
+    f"000000000000.dkr.ecr.{_REGION}.amazonaws.com/portside-runtime:{__version__}"
+)
 _WARM_UP_S: Final = 1.0
 
 
@@ -119,15 +122,11 @@ def _clients(started: Running, keys: Keys) -> Mapping[str, Any]:
 
 def _deploy(clients: Mapping[str, Any]) -> None:
     s3, sagemaker = clients["s3"], clients["sagemaker"]
-    packed = io.BytesIO()
-    with tarfile.open(fileobj=packed, mode="w:gz") as tar:
-        tar.add(_HANDLER, "code/inference.py")
     s3.create_bucket(Bucket=_NAME)
-    s3.put_object(Bucket=_NAME, Key="model.tar.gz", Body=packed.getvalue())
-    image = f"000000000000.dkr.ecr.{_REGION}.amazonaws.com/portside-runtime:{__version__}"
+    s3.put_object(Bucket=_NAME, Key="model.tar.gz", Body=pack_handler())
     sagemaker.create_model(
         ModelName=_NAME,
-        PrimaryContainer={"Image": image, "ModelDataUrl": f"s3://{_NAME}/model.tar.gz"},
+        PrimaryContainer={"Image": RUNTIME_IMAGE, "ModelDataUrl": f"s3://{_NAME}/model.tar.gz"},
     )
     variant = {
         "VariantName": "AllTraffic",
@@ -140,6 +139,14 @@ def _deploy(clients: Mapping[str, Any]) -> None:
     sagemaker.get_waiter("endpoint_in_service").wait(
         EndpointName=_NAME, WaiterConfig={"Delay": 0.2, "MaxAttempts": 300}
     )
+
+
+def pack_handler() -> bytes:
+    """A `model.tar.gz` with the handler and nothing else."""
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as tar:
+        tar.add(_HANDLER, "code/inference.py")
+    return packed.getvalue()
 
 
 def _instance_port(started: Running) -> int:

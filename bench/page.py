@@ -30,7 +30,7 @@ def make_page(result: Result) -> str:
         _no_op(result),
         _packing(result),
         _proving(result),
-        local_section(result.local),
+        local_section(result.local, result.local_life),
         _conditions(result),
     )
     return "\n\n".join(section for section in sections if section) + "\n"

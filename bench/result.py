@@ -17,6 +17,7 @@ import psutil
 from bench.agreement import Agreement
 from bench.limit import BackendLimit
 from bench.local import LocalSpeed
+from bench.local_life import LocalLife
 from bench.no_op import NoOpSpeed
 from bench.overload import Overload
 from bench.packing import Packing
@@ -79,6 +80,7 @@ class Result:
     packing: Packing | None = None
     proving: Proving | None = None
     local: LocalSpeed | None = None
+    local_life: LocalLife | None = None
 
 
 def describe_machine() -> Machine:
