@@ -53,28 +53,28 @@ async def sign_anew(
             raise Fault("InvalidRequest", message)
         data = await reader.exactly(size)
         proved.check_chunk(data, signature=head[2])
-        yield b"%b;chunk-signature=%b\r\n%b" % (head[1], signed.sign_chunk(data), data)
+        anew = b"%b;chunk-signature=%b\r\n%b" % (head[1], signed.sign_chunk(data), data)
         if size:
             await reader.end_of_line()
-            yield b"\r\n"
-    async for line in _trailer(reader, proved=proved, signed=signed):
-        yield line
+            yield anew + b"\r\n"
+    # SeaweedFS takes a trailer for damaged when it comes apart from the last chunk.
+    yield anew + await _trailer(reader, proved=proved, signed=signed)
 
 
-async def _trailer(reader: _Reader, *, proved: _Chain, signed: _Chain) -> AsyncIterator[bytes]:
+async def _trailer(reader: _Reader, *, proved: _Chain, signed: _Chain) -> bytes:
     """The headers after the last chunk, and the empty line that ends all."""
-    headers = b""
+    headers, anew = b"", b""
     while line := await reader.line():
         if line.startswith(_TRAILER_SIGNATURE):
             proved.check_trailer(headers, signature=line.removeprefix(_TRAILER_SIGNATURE))
-            yield _TRAILER_SIGNATURE + signed.sign_trailer(headers) + b"\r\n"
+            anew += _TRAILER_SIGNATURE + signed.sign_trailer(headers) + b"\r\n"
             headers = b""
         else:
             headers += line + b"\n"
-            yield line + b"\r\n"
+            anew += line + b"\r\n"
     if headers:  # what nobody signed
         raise _mismatch()
-    yield b"\r\n"
+    return anew + b"\r\n"
 
 
 class _Chain:
