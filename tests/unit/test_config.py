@@ -70,6 +70,7 @@ def test_every_key_is_read(tmp_path: Path) -> None:
     (tmp_path / "weights").mkdir()
     (tmp_path / "app.py").touch()
     (tmp_path / "samples.txt").touch()
+    (tmp_path / "requirements.txt").touch()
 
     found = project(
         tmp_path,
@@ -85,6 +86,7 @@ def test_every_key_is_read(tmp_path: Path) -> None:
         file = "app.py"
         [image]
         requirements = "requirements.txt"
+        model_in_image = true
         [endpoint]
         kind = "realtime"
         instance_type = "ml.c7i.large"
@@ -95,6 +97,7 @@ def test_every_key_is_read(tmp_path: Path) -> None:
 
     assert found.model == tmp_path / "weights"
     assert found.handler == tmp_path / "app.py"
+    assert (found.requirements, found.model_in_image) == (tmp_path / "requirements.txt", True)
     assert found.endpoints[0] == config.Endpoint(
         name="ner",
         settings=config.Realtime(
@@ -129,6 +132,7 @@ def test_pyproject_serves_too(tmp_path: Path) -> None:
         ("[model]\ngate.agreement = 2", "model.gate.agreement", "a number of at most 1", "change"),
         ("[model]\npath = ''", "model.path", "it is empty", "remove the key"),
         ("[model]\nsamples = ''", "model.samples", "it is empty", "remove the key"),
+        ("[image]\nrequirements = 'x.txt'", "image.requirements", "there is no file", "uv.lock"),
         ("[handler]\nfile = ''", "handler.file", "it is empty", "remove the key"),
         ("[image]\nrequirements = ''", "image.requirements", "it is empty", "remove the key"),
         ("[model]\npath = 'gone'", "model.path", "no `gone`", "checkpoint folder"),

@@ -67,7 +67,10 @@ def _make_locked(final: Path, make: Callable[[Path], None]) -> tuple[Path, int]:
     while True:
         path = final.with_name(f".{final.name}.{secrets.token_hex(4)}.partial")
         make(path)
-        lock = os.open(path, os.O_RDONLY)
+        try:
+            lock = os.open(path, os.O_RDONLY)
+        except FileNotFoundError:  # another run's sweep was as quick as that
+            continue
         # A file system without locks: then nobody can take one to sweep either.
         with suppress(OSError):
             fcntl.flock(lock, fcntl.LOCK_EX)

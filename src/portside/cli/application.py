@@ -23,6 +23,7 @@ COMMANDS = {
     "demo": "Go the whole way on the bundled example, on this machine",
     "init": "Begin a project: portside.toml, inference.py, a request to try",
     "package": "Make the model artifact, model.tar.gz",
+    "build": "Make the container image, without docker",
     "serve": "Run the serving runtime alone, as SageMaker would start it",
     "plan": "Show what `deploy` would do, and do nothing",
     "deploy": "Make the project's endpoints what portside.toml asks for",

@@ -59,6 +59,8 @@ class Project:
     samples: Path | None = None
     allow_pickle: bool = False
     gate: GateSection = field(default_factory=GateSection)
+    requirements: Path | None = None
+    model_in_image: bool = False
     handler: Path | None
     endpoints: tuple[Endpoint, ...]
 
@@ -128,6 +130,8 @@ def _resolve(file: FileSection, root: Path) -> Project:
         samples=_samples_file(file.model.samples, root),
         allow_pickle=file.model.allow_pickle,
         gate=file.model.gate,
+        requirements=_requirements_file(file.image.requirements, root),
+        model_in_image=file.image.model_in_image,
         handler=_handler_file(file.handler.file, root),
         endpoints=_endpoints(file, name),
     )
@@ -174,6 +178,16 @@ def _samples_file(given: str | None, root: Path) -> Path | None:
         f"there is no file `{given}` in `{root}`",
         path="model.samples",
         hint="set `model.samples` to a file with a text a line, or remove the key",
+    )
+
+
+def _requirements_file(given: str | None, root: Path) -> Path | None:
+    if given is None or (root / given).is_file():
+        return root / given if given else None
+    raise ConfigError(
+        f"there is no file `{given}` in `{root}`",
+        path="image.requirements",
+        hint="set `image.requirements` to a requirements.txt, a pyproject.toml or a uv.lock",
     )
 
 

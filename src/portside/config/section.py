@@ -43,6 +43,8 @@ class ImageSection(Section, frozen=True, kw_only=True):
     """`[image]`: what the container image is built from."""
 
     requirements: str | None = None
+    model_in_image: bool = False
+    """Whether the model lies in the image, and not in an artifact on S3."""
 
 
 class EndpointSection(Section, frozen=True, kw_only=True):

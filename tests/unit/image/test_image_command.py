@@ -1,0 +1,47 @@
+"""`portside build` where it cannot begin."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from portside.cli.application import run
+
+CODE = "def predict(data, model): ...\n"
+
+
+@pytest.mark.parametrize(
+    ("options", "exit_code", "said"),
+    [
+        (["--push", "r.example/a:1", "--output", "x"], 2, "either pushed or written to files"),
+        (["--format", "oci"], 2, "add `--output PATH`"),
+        (["--push", f"r.example/a@sha256:{'0' * 64}"], 2, "--push r.example/a`"),
+        (["--push", "a:1"], 1, "write REGISTRY/REPOSITORY:TAG"),
+        (["--platform", "windows/amd64"], 2, "linux/arm64"),
+        (["--base", "./nowhere.tar"], 1, "there is no base `./nowhere.tar`"),
+        (["--model-in-image"], 1, "there is no model"),
+    ],
+)
+def test_a_wrong_option_says_what_to_write(
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    options: list[str],
+    exit_code: int,
+    said: str,
+) -> None:
+    (tmp_path / "inference.py").write_text(CODE)
+
+    assert run(["build", str(tmp_path), *options]) == exit_code
+
+    captured = capfd.readouterr()
+    assert captured.out == ""
+    assert said in " ".join(captured.err.split())
+
+
+def test_a_folder_with_nothing_to_serve_is_no_image(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["build", str(tmp_path)]) == 1
+
+    assert "neither a model nor an `inference.py`" in capfd.readouterr().err
