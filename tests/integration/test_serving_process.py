@@ -210,6 +210,15 @@ def test_nothing_is_written_into_the_model_folder(model_dir: Path, start: Start)
     assert sorted(model_dir.rglob("*")) == before
 
 
+def test_onnxruntime_is_told_to_report_to_nobody(model_dir: Path, start: Start):
+    look = 'import os\nprint("switch:", os.environ["ORT_DISABLE_TELEMETRY"], flush=True)\n'
+    write_code(model_dir, look + ECHO)
+
+    instance = start(model_dir).wait_until_ready()
+
+    assert "switch: 1" in instance.text
+
+
 # --- The end --------------------------------------------------------------------
 
 SLOW = (

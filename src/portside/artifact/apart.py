@@ -21,8 +21,8 @@ from portside.archive.disk import disk_full, ran_full, writing
 from portside.archive.partial import partial_beside
 from portside.errors import BuildError
 
-_OFFLINE: Final = "HF_HUB_OFFLINE=1"
-"""A checkpoint's settings can name code for transformers to fetch."""
+_ALONE: Final = ("HF_HUB_OFFLINE=1", "ORT_DISABLE_TELEMETRY=1")
+"""A checkpoint's settings can name code for transformers to fetch; onnxruntime has telemetry."""
 
 
 class Run(Protocol):
@@ -59,7 +59,7 @@ def run_apart(
         made.mkdir()
         scratch.mkdir()
         with said.open("wb") as errors:
-            command = ["env", _OFFLINE, f"TMPDIR={scratch}", sys.executable]
+            command = ["env", *_ALONE, f"TMPDIR={scratch}", sys.executable]
             command += ["-m", "portside.artifact.apart_process", module, *arguments, str(made)]
             code = _run(command, errors, progress)
         if code != 0:

@@ -59,6 +59,9 @@ _BACKLOG: Final = 2048
 _ENOUGH_FILES: Final = 16384
 """Open at the same time, connections above all."""
 
+_TELLS_NOBODY: Final = ("ORT_DISABLE_TELEMETRY", "1")
+"""onnxruntime has telemetry built in since 1.32; an instance speaks to whoever calls it, alone."""
+
 _logger: Final = logging.getLogger(__name__)
 
 
@@ -70,6 +73,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     _allow_many_connections()
     try:
         settings = read_settings(sys.argv[1:] if argv is None else argv, os.environ)
+        os.environ.setdefault(*_TELLS_NOBODY)
         with _bind(settings) as listening:
             return _serve(settings, listening)
     except PortsideError as error:
