@@ -260,7 +260,5 @@ async def until_ended(process: psutil.Process) -> None:
 
 def children() -> list[psutil.Process]:
     """The instances: children of this process, but for multiprocessing's own."""
-    living = (
-        each for each in psutil.Process().children() if each.status() != psutil.STATUS_ZOMBIE
-    )
+    living = (each for each in psutil.Process().children() if each.status() != psutil.STATUS_ZOMBIE)
     return [each for each in living if "multiprocessing" not in " ".join(each.cmdline())]

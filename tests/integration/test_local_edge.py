@@ -574,6 +574,11 @@ def refuse_start(path: Path, *arguments: str, code: int = 1) -> str:
     ("option", "value", "message"),
     [
         ("--account", "abc", "argument --account: `abc` is not twelve digits"),
+        (
+            "--region",
+            "us east",
+            "argument --region: `us east` is not a region, as us-east-1 is one",
+        ),
         ("--port", "65536", "argument --port: `65536` is not a port, 0 to 65535"),
     ],
 )

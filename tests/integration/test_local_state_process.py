@@ -97,6 +97,7 @@ async def test_the_environment_is_a_clean_one(
         "SM_MODEL_DIR": str(bench.folder / "model"),
         "SAGEMAKER_BIND_TO_PORT": str(process.port),
         "PORTSIDE_BIND_HOST": "127.0.0.1",
+        "PORTSIDE_INSTANCE_FOLDER": folder,
     }
     assert working_dir == folder
 
@@ -166,15 +167,37 @@ while True:
     assert await process.wait() == -signal.SIGKILL
 
 
-async def test_output_held_open_by_a_process_that_left_the_group_does_not_hold_the_end(
-    bench: Bench,
-) -> None:
-    program = """
+DAEMON = """
 import subprocess
-child = subprocess.Popen(["sleep", "600"], start_new_session=True)
-print(child.pid)
+child = subprocess.Popen(["sleep", "600"], start_new_session=True{})
+print(child.pid, flush=True)
 """
-    process = await bench.launch(program)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="environments are shown by Linux alone")
+async def test_a_process_that_left_the_group_ends_with_the_instance(bench: Bench) -> None:
+    process = await bench.launch(DAEMON.format(""))
+
+    await process.wait()
+
+    await until(lambda: not psutil.pid_exists(int(bench.output()[0])))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="environments are shown by Linux alone")
+async def test_what_an_earlier_life_left_ends_though_it_left_the_group(bench: Bench) -> None:
+    process = await bench.launch(DAEMON.format("") + "import time; time.sleep(600)")
+    await until(lambda: bool(bench.output()))
+
+    ProcessLauncher(
+        folder=bench.folder / "instances", logs=bench.logs, clock=SystemClock()
+    ).kill_leftovers()
+
+    await until(lambda: not psutil.pid_exists(int(bench.output()[0])))
+    await process.wait()
+
+
+async def test_output_held_open_by_who_got_away_does_not_hold_the_end(bench: Bench) -> None:
+    process = await bench.launch(DAEMON.format(", env={}"))
 
     async with asyncio.timeout(10):
         await process.wait()

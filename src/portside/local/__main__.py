@@ -93,7 +93,7 @@ def _options() -> server.Options:
     parser.add_argument("--allow-remote", action="store_true", help="let other machines reach it")
     parser.add_argument("--s3", metavar="URL", help="keep objects in the store that is there")
     parser.add_argument("--account", type=_account, default=server.DEFAULT_ACCOUNT)
-    parser.add_argument("--region", default=server.DEFAULT_REGION)
+    parser.add_argument("--region", type=_region, default=server.DEFAULT_REGION)
     parser.add_argument(
         "--engine", choices=[*EngineChoice], default=EngineChoice.AUTO, help="what runs instances"
     )
@@ -137,6 +137,12 @@ def _pace(text: str) -> float:
     if not re.fullmatch(r"[0-9]{1,2}(\.[0-9]{1,3})?", text) or not 1 <= float(text) <= _MAX_PACE:
         raise argparse.ArgumentTypeError(f"`{text}` is not a number from 1 to {_MAX_PACE}")
     return float(text)
+
+
+def _region(text: str) -> str:
+    if not re.fullmatch(r"[a-z0-9-]+", text):  # as in the ARNs of botocore's models
+        raise argparse.ArgumentTypeError(f"`{text}` is not a region, as us-east-1 is one")
+    return text
 
 
 def _account(text: str) -> str:

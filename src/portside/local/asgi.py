@@ -9,10 +9,12 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, TypeVar
 
 from portside.local.protocol.fault import Fault
 from portside.local.protocol.message import ClientGoneError, Pieces, Request, Response
+
+T = TypeVar("T")
 
 Scope: TypeAlias = Mapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Mapping[str, Any]]]
@@ -73,7 +75,7 @@ async def send_response(answer: Outgoing, send: Send, asked: Body) -> None:
         return
     async with aclosing(answer.body) as pieces:
         if asked.is_read:
-            await _unless_gone(_send_pieces(pieces, send), asked)
+            await unless_gone(_send_pieces(pieces, send), asked)
         else:
             await _send_pieces(pieces, send)
 
@@ -84,17 +86,21 @@ async def _send_pieces(pieces: Pieces, send: Send) -> None:
     await send({"type": "http.response.body", "body": b""})
 
 
-async def _unless_gone(sending: Coroutine[Any, Any, None], asked: Body) -> None:
-    tasks = asyncio.create_task(sending), asyncio.create_task(asked.until_gone())
+async def unless_gone(work: Coroutine[Any, Any, T], asked: Body) -> T:
+    """What the work comes to; it is cancelled, and `ClientGoneError` raised, on a hang-up.
+
+    To be called when the body was read to its end.
+    """
+    working, gone = asyncio.create_task(work), asyncio.create_task(asked.until_gone())
     try:
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        if not tasks[0].done():
+        await asyncio.wait((working, gone), return_when=asyncio.FIRST_COMPLETED)
+        if not working.done():
             raise ClientGoneError
     finally:
-        for task in tasks:
+        for task in (working, gone):
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-    tasks[0].result()
+        await asyncio.gather(working, gone, return_exceptions=True)
+    return working.result()
 
 
 class Body:

@@ -34,6 +34,7 @@ from portside.local.asgi import (
     encode_response,
     read_request,
     send_response,
+    unless_gone,
 )
 from portside.local.listener import is_loopback
 from portside.local.protocol import parser, serializer
@@ -56,6 +57,7 @@ from portside.local.refusal import BUG, not_built, unavailable
 from portside.local.signature import sigv2, sigv4
 from portside.local.signature.denial import deny, leeway
 from portside.local.signature.key_ring import KeyRing
+from portside.local.state.store import StateFileError
 
 if TYPE_CHECKING:
     from portside.local.clock import Clock
@@ -184,6 +186,9 @@ class Gateway:
             return encode_response(response, request_id=request_id)
         except Fault as fault:
             refused = fault
+        except StateFileError as error:
+            _log.error("%s, request %s", error, request_id)
+            refused = unavailable(f"The local SageMaker {error.message}. {error.hint}")
         except ClientGoneError:
             raise
         except Exception:  # noqa: BLE001  a bug in one request must not end the rest
@@ -230,6 +235,8 @@ class Gateway:
             delegated = self._parts().delegated
             answer = await delegated.answer(asked.service.name, asked.request, content)
             return self._keys.reissue(answer, caller=caller) if asked.service is STS else answer
+        if asked.service is RUNTIME:  # an invocation may wait long, and hold a place meanwhile
+            return await unless_gone(self._answer_operation(asked, content), body)
         return await self._answer_operation(asked, content)
 
     async def _answer_operation(self, asked: Asked, content: bytes) -> Response:

@@ -56,6 +56,7 @@ from portside.local.invocation.data_capture import DataCapture
 from portside.local.invocation.invocation import STRICT_PAYLOAD_BYTES, Limits
 from portside.local.log.log_store import LogStore
 from portside.local.metric.metric_recorder import FreshCloudWatch, MetricRecorder
+from portside.local.metric.utilization import UtilizationMeter
 from portside.local.s3 import seaweedfs
 from portside.local.s3.artifact_cache import ArtifactCache
 from portside.local.s3.existing_store import ExistingStore
@@ -242,6 +243,14 @@ class Platform:
             capture=capture,
             limits=_limits(self._options),
         )
+        meter = UtilizationMeter(
+            store,
+            switch=controller,
+            sink=delegated,
+            disk=self._folder.path,
+            clock=self._clock,
+            pace=self._options.pace,
+        )
         autoscaler = Autoscaler(
             delegated,
             capacities=EndpointCapacities(
@@ -270,6 +279,7 @@ class Platform:
             recorder=recorder,
             capture=capture,
             autoscaler=autoscaler,
+            meter=meter,
         )
 
 
@@ -285,6 +295,7 @@ class _RunningParts:
     recorder: MetricRecorder
     capture: DataCapture
     autoscaler: Autoscaler
+    meter: UtilizationMeter
 
     async def start(self) -> None:
         await self.launcher.check()
@@ -292,9 +303,10 @@ class _RunningParts:
         await self.controller.start()
         self.recorder.start()
         self.autoscaler.start()
+        self.meter.start()
 
     async def stop(self) -> None:
-        await self.autoscaler.stop()
+        await asyncio.gather(self.autoscaler.stop(), self.meter.stop())
         await asyncio.gather(self.controller.stop(), self.recorder.stop(), self.capture.stop())
         await asyncio.gather(self.objects.stop(), self.delegated.stop())
         await self.client.close()

@@ -108,6 +108,7 @@ class FakeProcess:
         self.obeys = obeys
         self.hangs = False
         self.signals: list[str] = []
+        self.group: int | None = port
         self._exit: asyncio.Future[int] = asyncio.get_running_loop().create_future()
 
     @property

@@ -21,6 +21,7 @@ from tests.unit.local.state_fakes import FakeClock
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+INVOCATIONS = "SageMakerVariantInvocationsPerInstance"
 RESOURCE = "endpoint/ner/variant/AllTraffic"
 METRIC = Metric(
     namespace="AWS/SageMaker",
@@ -57,7 +58,7 @@ def test_scale_in_can_be_switched_off() -> None:
 
 
 def policy(**configuration: Any) -> ScalingPolicy:
-    predefined = {"PredefinedMetricType": "SageMakerVariantInvocationsPerInstance"}
+    predefined = {"PredefinedMetricType": INVOCATIONS}
     return ScalingPolicy(
         name="follow",
         resource_id=RESOURCE,
@@ -102,6 +103,10 @@ def test_a_policy_on_a_metric_of_ones_own_is_read() -> None:
         {"TargetValue": 1.0, "PredefinedMetricSpecification": {"PredefinedMetricType": "Other"}},
         {"TargetValue": 1.0, "CustomizedMetricSpecification": {"Metrics": []}},
         {"TargetValue": 1.0},
+        {
+            "TargetValue": 0.0,
+            "PredefinedMetricSpecification": {"PredefinedMetricType": INVOCATIONS},
+        },
     ],
 )
 def test_a_policy_on_what_is_not_known_is_not_read(configuration: dict[str, Any]) -> None:
@@ -119,6 +124,7 @@ class World:
 
     clock: FakeClock = field(default_factory=FakeClock)
     target: ScalableTarget = TARGET
+    other_targets: list[ScalableTarget] = field(default_factory=list)
     policies: list[ScalingPolicy] = field(default_factory=lambda: [policy()])
     data: list[Datum] = field(default_factory=list)
     capacity: int | None = 1
@@ -126,7 +132,7 @@ class World:
     flushes: int = 0
 
     async def scalable_targets(self) -> list[ScalableTarget]:
-        return [self.target]
+        return [*self.other_targets, self.target]
 
     async def scaling_policies(self) -> list[ScalingPolicy]:
         return self.policies
@@ -171,6 +177,30 @@ async def test_it_goes_out_as_far_as_the_target_allows() -> None:
 
     assert world.changes == [4]
     assert world.flushes == 1
+
+
+async def test_a_target_that_is_not_of_a_variant_does_not_stop_the_others() -> None:
+    component = ScalableTarget(
+        resource_id="inference-component/ner",
+        dimension="sagemaker:inference-component:DesiredCopyCount",
+        min_capacity=1,
+        max_capacity=2,
+    )
+    world = World(other_targets=[component])
+    world.measure([1000] * 3)
+
+    await world.autoscaler().look()
+
+    assert world.changes == [4]
+
+
+async def test_a_target_that_cannot_be_looked_after_does_not_stop_the_others() -> None:
+    world = World(other_targets=[replace(TARGET, resource_id="endpoint/ner")])
+    world.measure([1000] * 3)
+
+    await world.autoscaler().look()
+
+    assert world.changes == [4]
 
 
 async def test_it_rests_after_a_change() -> None:

@@ -15,7 +15,7 @@ from portside.local.endpoint.provision import Provisioner
 from portside.local.s3.artifact_cache import ArtifactCache
 from portside.local.state.deployment import Deployment, Endpoint, Variant
 from portside.local.state.endpoint_state import EndpointEvent, EndpointStatus
-from portside.local.state.store import Store
+from portside.local.state.store import StateFileError, Store
 from tests.unit.local.state_fakes import (
     ACCOUNT,
     ARN,
@@ -99,10 +99,27 @@ class RecordingStore(Store):
     """Remembers the statuses that an endpoint went through, however shortly."""
 
     statuses: list[str]
+    full_at: range = range(0)
+    """Which of the next writes find the disk full."""
+    writes = 0
 
     def save(self, resource: Resource) -> None:
+        self._write()
         self.statuses = [*getattr(self, "statuses", []), resource.status]
         super().save(resource)
+
+    def remove(self, arn: str) -> bool:
+        self._write()
+        return super().remove(arn)
+
+    def _write(self) -> None:
+        self.writes += 1
+        if self.writes - 1 in self.full_at:
+            raise StateFileError("could not write to the state file: full")
+
+    def fill_up(self, *, at: int) -> None:
+        """From the write with this number on, counted from now, two find the disk full."""
+        self.writes, self.full_at = 0, range(at, at + 2)
 
 
 @dataclass
@@ -566,3 +583,72 @@ async def test_a_bug_does_not_leave_an_endpoint_creating_for_ever(
     assert created.failure_reason is not None
     assert "gateway.log" in created.failure_reason
     assert "a bug while endpoint" in caplog.text
+
+
+@pytest.mark.parametrize("at", range(6))
+async def test_a_full_disk_holds_an_endpoint_up_only_while_it_is_full(
+    world: World, at: int
+) -> None:
+    world.store.add(endpoint().resource())
+    world.store.fill_up(at=at)
+    async with world.started() as controller:
+        created = await world.until(EndpointStatus.IN_SERVICE)
+        assert (created.pending, created.failure_reason) == (None, None)
+        assert len(world.launcher.alive) == 1
+
+        updating = replace(created.moved(EndpointEvent.UPDATE, at_ms=2), pending=deployment("two"))
+        world.store.fill_up(at=at + 1)  # after this one, which was answered
+        world.store.save(updating.resource())
+        controller.reconcile(NER)
+        updated = await world.until(EndpointStatus.IN_SERVICE)
+        assert (updated.config_name, updated.failure_reason) == ("two", None)
+        assert len(world.launcher.alive) == 1
+
+        scaling = replace(
+            updated.moved(EndpointEvent.UPDATE, at_ms=3),
+            pending=changed(deployment("two"), instance_count=2),
+            is_scaling=True,
+        )
+        world.store.fill_up(at=at + 1)
+        world.store.save(scaling.resource())
+        controller.reconcile(NER)
+        scaled = await world.until(EndpointStatus.IN_SERVICE)
+        assert (scaled.pending, scaled.failure_reason) == (None, None)
+        assert len(world.launcher.alive) == 2
+
+        world.store.fill_up(at=at + 1)
+        world.store.save(scaled.moved(EndpointEvent.DELETE, at_ms=4).resource())
+        controller.reconcile(NER)
+        await eventually(lambda: world.endpoint() is None)
+        assert world.launcher.alive == []
+
+
+async def test_an_update_goes_on_from_one_write_after_a_restart(world: World) -> None:
+    interrupted = endpoint(
+        EndpointStatus.UPDATING, deployment=deployment(), pending=deployment("two")
+    )
+    world.store.add(interrupted.resource())
+    async with world.started():
+        updated = await world.until(EndpointStatus.IN_SERVICE)
+
+    assert updated.config_name == "two"
+    before_updating = world.store.statuses[: world.store.statuses.index(EndpointStatus.UPDATING)]
+    assert EndpointStatus.IN_SERVICE not in before_updating  # no moment in which it is forgotten
+
+
+async def test_a_plan_that_cannot_be_made_leaves_no_second_fleet(world: World) -> None:
+    world.store.add(endpoint().resource())
+    async with world.started() as controller:
+        created = await world.until(EndpointStatus.IN_SERVICE)
+        canary = {"TrafficRoutingConfiguration": {"Type": "CANARY"}}  # kept before it was checked
+        updating = replace(
+            created.moved(EndpointEvent.UPDATE, at_ms=2),
+            pending=deployment("two"),
+            deployment_config={"BlueGreenUpdatePolicy": canary},
+        )
+        world.store.save(updating.resource())
+        controller.reconcile(NER)
+        kept = await world.until(EndpointStatus.IN_SERVICE)
+
+        assert kept.config_name == "one"
+        assert len(world.launcher.alive) == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import hashlib
 import json
@@ -28,6 +29,8 @@ from portside.local.protocol.call import Call
 from portside.local.protocol.fault import Fault
 from portside.local.protocol.message import Request, Response
 from portside.local.signature.sigv4 import Seed
+from portside.local.state.store import StateFileError
+from tests.unit.local.state_fakes import eventually
 
 KEYS = Keys(access_key_id="PSIDLOCALEXAMPLE1234", secret_access_key="secret")
 HOST = "127.0.0.1:4566"
@@ -61,6 +64,10 @@ class Services:
     def __init__(self) -> None:
         self.calls: list[Call] = []
         self.content_type = "text/plain"
+        self.failure: Exception = RuntimeError("a bug")
+        self.may_answer = asyncio.Event()
+        self.may_answer.set()
+        self.given_up = 0
 
     async def describe(self, call: Call) -> dict[str, Any]:
         self.calls.append(call)
@@ -70,10 +77,15 @@ class Services:
 
     async def invoke(self, call: Call) -> dict[str, Any]:
         self.calls.append(call)
+        try:
+            await self.may_answer.wait()
+        except asyncio.CancelledError:
+            self.given_up += 1
+            raise
         return {"Body": call.params["Body"], "ContentType": self.content_type}
 
     async def fail(self, call: Call) -> dict[str, Any]:
-        raise RuntimeError("a bug")
+        raise self.failure
 
 
 class Platform:
@@ -155,8 +167,9 @@ async def ask(
     headers: Mapping[str, str] | None = None,
     *,
     body: tuple[bytes, ...] = (b"",),
+    hangs_up: asyncio.Event | None = None,
 ) -> Answer:
-    """One request, its body in pieces."""
+    """One request, its body in pieces; without an event its sender hangs up as soon as he may."""
     parts = urlsplit(path)
     scope = {
         "type": "http",
@@ -175,6 +188,8 @@ async def ask(
     sent: list[dict[str, Any]] = []
 
     async def receive() -> Mapping[str, Any]:
+        if not waiting and hangs_up is not None:
+            await hangs_up.wait()
         return waiting.pop(0) if waiting else {"type": "http.disconnect"}
 
     async def send(message: dict[str, Any]) -> None:
@@ -194,6 +209,7 @@ async def ask_signed(
     body: tuple[bytes, ...] = (b"",),
     region: str = "us-east-1",
     keys: Keys = KEYS,
+    hangs_up: asyncio.Event | None = None,
 ) -> Answer:
     """One request, signed by botocore."""
     signer = S3SigV4Auth if service == "s3" else SigV4Auth
@@ -203,7 +219,8 @@ async def ask_signed(
     signer(Credentials(keys.access_key_id, keys.secret_access_key), service, region).add_auth(
         request
     )
-    return await ask(gateway, method, path, dict(request.headers.items()), body=body)
+    headers = dict(request.headers.items())
+    return await ask(gateway, method, path, headers, body=body, hangs_up=hangs_up)
 
 
 def target(operation: str) -> dict[str, str]:
@@ -304,6 +321,39 @@ async def test_a_fault_of_a_handler_is_the_answer(gateway: Gateway) -> None:
 
     assert answer.status == 400
     assert answer.json == {"__type": "ValidationException", "message": "Could not find endpoint."}
+
+
+async def test_an_invocation_is_given_up_when_its_caller_hangs_up(
+    gateway: Gateway, platform: Platform
+) -> None:
+    platform.services.may_answer.clear()
+    hangs_up = asyncio.Event()
+    path = "/endpoints/ner/invocations"
+    asking = asyncio.create_task(
+        ask_signed(gateway, "sagemaker", path, body=(b"in",), hangs_up=hangs_up)
+    )
+    await eventually(lambda: bool(platform.services.calls))
+    assert not asking.done()
+
+    hangs_up.set()
+
+    with pytest.raises(IndexError):  # nothing was sent
+        await asking
+    assert platform.services.given_up == 1
+
+
+async def test_a_full_disk_is_no_bug_and_can_be_tried_again(
+    gateway: Gateway, platform: Platform
+) -> None:
+    error = StateFileError("could not write to the state file: full", hint="Make room.")
+    platform.services.failure = error
+
+    answer = await ask_signed(gateway, "sagemaker", headers=target("ListEndpoints"), body=(b"{}",))
+
+    assert (answer.status, answer.json["__type"]) == (503, "ServiceUnavailable")
+    assert answer.json["message"] == (
+        "The local SageMaker could not write to the state file: full. Make room."
+    )
 
 
 async def test_a_bug_is_an_internal_failure_and_its_traceback_is_logged(

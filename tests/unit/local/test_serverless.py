@@ -408,6 +408,24 @@ async def test_draining_does_not_wait_longer_than_an_invocation_may_take() -> No
         assert draining.done()
 
 
+async def test_all_instances_are_stopped_at_once() -> None:
+    async with started(provisioned=1) as bench, AsyncExitStack() as leases:
+        await bench.hold(leases)
+        spilled = bench.invoke_later()
+        await bench.clock.advance(1)
+        await spilled
+        for process in bench.launcher.processes:
+            process.obeys = False
+
+        stopping = asyncio.create_task(bench.capacity.stop())
+        await eventually(lambda: bool(bench.launcher.processes[0].signals))
+
+        assert [process.signals for process in bench.launcher.processes] == [["TERM"], ["TERM"]]
+        for process in bench.launcher.processes:
+            process.exit(0)
+        await stopping
+
+
 async def test_stopping_ends_a_start_and_who_waits_for_it_is_told() -> None:
     bench = Bench(1, _NEVER)
     await bench.capacity.start(startup_timeout_s=180)

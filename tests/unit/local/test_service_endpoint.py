@@ -23,6 +23,20 @@ if TYPE_CHECKING:
 NER = f"{ARN}endpoint/ner"
 
 
+def percent(value: int) -> dict[str, Value]:
+    return {"Type": "CAPACITY_PERCENT", "Value": value}
+
+
+def blue_green(routing: dict[str, Value]) -> dict[str, Value]:
+    wait: dict[str, Value] = {"WaitIntervalInSeconds": 0}
+    return {"BlueGreenUpdatePolicy": {"TrafficRoutingConfiguration": routing | wait}}
+
+
+def rolling(value: int) -> dict[str, Value]:
+    batch = percent(value)
+    return {"RollingUpdatePolicy": {"MaximumBatchSize": batch, "WaitIntervalInSeconds": 0}}
+
+
 @dataclass
 class World:
     """The service, and in the controller's place a list of what it was told of."""
@@ -105,9 +119,10 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
         | {"InstanceType": "ml.m5.large", "InitialInstanceCount": 1}
         for name, weight in (("first", 1.0), ("second", 3.0))
     ]
-    await EndpointConfigService(store, clock=clock).create(
-        call("CreateEndpointConfig", EndpointConfigName="both", ProductionVariants=both)
-    )
+    for name, variants in (("both", both), ("second", both[1:])):
+        await EndpointConfigService(store, clock=clock).create(
+            call("CreateEndpointConfig", EndpointConfigName=name, ProductionVariants=variants)
+        )
     yield World(store)
     store.close()
 
@@ -275,6 +290,13 @@ async def test_instances_do_not_become_serverless(world: World) -> None:
     assert "to serverless" in await message(world.update("serverless"))
 
 
+async def test_serverless_has_no_deployment_guardrails(world: World) -> None:
+    config = blue_green({"Type": "ALL_AT_ONCE"})
+    refused = await message(world.create(config="serverless", DeploymentConfig=config))
+
+    assert refused == "A serverless endpoint cannot have a DeploymentConfig."
+
+
 async def test_serverless_may_become_instances(world: World) -> None:
     await world.create(config="serverless")
     world.set(EndpointStatus.IN_SERVICE)
@@ -296,7 +318,8 @@ async def test_endpoints_are_listed_by_status(world: World) -> None:
 
 
 async def test_a_deployment_config_is_kept_only_as_long_as_it_is_told(world: World) -> None:
-    policy = {"RollingUpdatePolicy": {"WaitIntervalInSeconds": 0}}
+    batch = {"Type": "INSTANCE_COUNT", "Value": 1}
+    policy = {"RollingUpdatePolicy": {"MaximumBatchSize": batch, "WaitIntervalInSeconds": 0}}
     await world.create(DeploymentConfig=policy)
     world.set(EndpointStatus.IN_SERVICE)
     assert (await world.describe())["LastDeploymentConfig"] == policy
@@ -317,10 +340,13 @@ async def test_other_weights_and_counts_are_pending_until_they_are_there(world: 
     await world.rescale(
         {"VariantName": "AllTraffic", "DesiredWeight": 3.0, "DesiredInstanceCount": 4}
     )
-    (variant,) = (await world.describe())["ProductionVariants"]
+    described = await world.describe()
+    (variant,) = described["ProductionVariants"]
 
     assert (variant["CurrentWeight"], variant["DesiredWeight"]) == (1.0, 3.0)
     assert (variant["CurrentInstanceCount"], variant["DesiredInstanceCount"]) == (2, 4)
+    assert [each["Status"] for each in variant["VariantStatus"]] == ["Updating"]
+    assert "PendingDeploymentSummary" not in described  # no other config is on its way
 
 
 async def test_what_cannot_be_rescaled(world: World) -> None:
@@ -338,6 +364,42 @@ async def test_what_cannot_be_rescaled(world: World) -> None:
     assert "must be at least 1" in await message(world.rescale(nobody))
     with pytest.raises(Fault, match="ResourceLimitExceeded"):
         await world.rescale({"VariantName": "AllTraffic", "DesiredInstanceCount": 21})
+    weightless: Value = {"VariantName": "AllTraffic", "DesiredWeight": 0.0}
+    assert "weight above zero" in await message(world.rescale(weightless))
+
+
+async def test_an_update_cannot_keep_weights_that_leave_nobody(world: World) -> None:
+    await world.create(config="both")
+    world.set(EndpointStatus.IN_SERVICE)
+    await world.rescale({"VariantName": "second", "DesiredWeight": 0.0})
+    world.set(EndpointStatus.IN_SERVICE)
+
+    refused = await message(world.update("second", RetainAllVariantProperties=True))
+
+    assert "weight above zero" in refused
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        (blue_green({"Type": "CANARY"}), "type CANARY must have a CanarySize"),
+        (blue_green({"Type": "LINEAR"}), "type LINEAR must have a LinearStepSize"),
+        (blue_green({"Type": "CANARY", "CanarySize": percent(51)}), "between 1 and 50 percent"),
+        (blue_green({"Type": "LINEAR", "LinearStepSize": percent(9)}), "between 10 and 50 percent"),
+        (rolling(4), "between 5 and 50 percent"),
+        (blue_green({"Type": "ALL_AT_ONCE"}) | rolling(50), "Only one of"),
+    ],
+)
+async def test_a_deployment_config_that_cannot_be_is_refused_at_once(
+    world: World, config: dict[str, Value], words: str
+) -> None:
+    assert words in await message(world.create(DeploymentConfig=config))
+
+    await world.create()
+    world.set(EndpointStatus.IN_SERVICE)
+
+    assert words in await message(world.update("two", DeploymentConfig=config))
+    assert (await world.describe())["EndpointStatus"] == "InService"
 
 
 async def test_an_update_can_keep_weights_and_counts(world: World) -> None:

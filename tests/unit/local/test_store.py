@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from portside.errors import PortsideError
-from portside.local.state.migration import MIGRATIONS
+from portside.local.state.migration import MIGRATIONS, migrate
 from portside.local.state.resource import Kind, Resource
-from portside.local.state.store import Query, SortKey, Store
+from portside.local.state.store import Query, SortKey, StateFileError, Store
 from tests.unit.local.state_fakes import ACCOUNT, ARN, REGION
 
 if TYPE_CHECKING:
@@ -177,3 +177,24 @@ def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(PortsideError, match="could not open the state file"):
         Store.open(path)
+
+
+def test_a_write_to_a_full_disk_changes_nothing_and_the_next_one_can(tmp_path: Path) -> None:
+    connection = sqlite3.connect(tmp_path / "state.sqlite3", isolation_level=None)
+    migrate(connection, tmp_path)
+    store, arn, long = Store(connection), f"{ARN}model/ner", {"a": "1" * 100_000}
+    store.add(model("ner"))
+
+    connection.execute("PRAGMA max_page_count = 1")  # it may not grow: SQLite says the disk is full
+    with pytest.raises(StateFileError, match="full"):
+        store.add(model("other"), tags=long)
+    with pytest.raises(StateFileError, match="full"):
+        store.save(replace(model("ner"), members=long))
+    with pytest.raises(StateFileError, match="full"):
+        store.add_tags(arn, long)
+    connection.execute("PRAGMA max_page_count = 100000")
+
+    assert (store.find(arn), store.tags(arn)) == (model("ner"), {})
+    assert store.find(f"{ARN}model/other") is None
+    assert store.add(model("other"), tags=long)
+    store.close()

@@ -76,3 +76,16 @@ def test_green_gets_its_share(place: float, name: str) -> None:
     traffic = Traffic(blue=running("one", old=1), green=running("two", new=1), share=0.1)
 
     assert chosen(traffic, place, 0.5) == name
+
+
+@pytest.mark.parametrize("place", [0.1, 0.9])
+@pytest.mark.parametrize("name", ["old", "new"])
+def test_who_names_a_variant_of_one_fleet_gets_it_while_traffic_shifts(
+    place: float, name: str
+) -> None:
+    traffic = Traffic(blue=running("one", old=1), green=running("two", new=1), share=0.5)
+
+    found = traffic.choose(name, spread=places(place))
+
+    assert found is not None
+    assert found.variant.name == name

@@ -83,6 +83,11 @@ class Capacity(Protocol):
         """How many it was given so far."""
         ...
 
+    @property
+    def groups(self) -> tuple[int, ...]:
+        """The process groups of its instances, of those that are processes of this machine."""
+        ...
+
     async def start(self, *, startup_timeout_s: float, spent_s: float = 0.0) -> None:
         """Until it can serve; raises `PingFailedError`, and nothing is left running then.
 

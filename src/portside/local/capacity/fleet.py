@@ -1,9 +1,11 @@
 """The instances of one variant that are always there: brought up together, shared out.
 
-start  ─▶ every post filled and kept filled
-lease  ─▶ the healthy instance with the fewest invocations in hand, or any of them
-resize ─▶ more posts, or the least busy emptied and given up
-drain  ─▶ no more leases, those given out come back ─▶ stop
+    start  ─▶ every post filled and kept filled
+    lease  ─▶ the healthy instance with the fewest invocations in hand, or any of them
+    resize ─▶ more posts, or the least busy emptied and given up
+    drain  ─▶ no more leases, those given out come back ─▶ stop
+
+As many as the variant asks for, all the time.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from typing import TYPE_CHECKING, Final
 from portside.contract import INVOCATION_TIMEOUT_S
 from portside.local.capacity.capacity import InvocationCount, Lease, NoInstanceError, Occupancy
 from portside.local.capacity.post import Post
-from portside.local.instance.instance import HealthCheck
+from portside.local.instance.instance import HealthCheck, groups_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
@@ -71,6 +73,11 @@ class Fleet:
     def invocations(self) -> InvocationCount:
         """How many it was given so far: all of them to instances that were there."""
         return InvocationCount(warm=self._leased)
+
+    @property
+    def groups(self) -> tuple[int, ...]:
+        """The process groups of its instances, of those that are processes of this machine."""
+        return groups_of(post.instance for post in self._posts if post.instance)
 
     async def start(self, *, startup_timeout_s: float, spent_s: float = 0.0) -> None:
         """Until every instance is healthy; `PingFailedError` and none is left when one is not.

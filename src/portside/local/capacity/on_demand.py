@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from portside.local.capacity.capacity import NoInstanceError, PingFailedError
+from portside.local.instance.instance import groups_of
 
 if TYPE_CHECKING:
     from portside.local.capacity.starter import Starter
@@ -55,6 +56,11 @@ class OnDemand:
     def starting(self) -> int:
         """How many are on their way."""
         return len(self._starts)
+
+    @property
+    def groups(self) -> tuple[int, ...]:
+        """The process groups of those that are processes of this machine."""
+        return groups_of(self._instances)
 
     def open(self, *, startup_timeout_s: float) -> None:
         """From now on instances may be taken; they have so long to become healthy."""

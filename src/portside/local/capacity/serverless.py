@@ -14,6 +14,7 @@ keeps an idle instance it does not tell.
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
@@ -81,6 +82,11 @@ class ServerlessCapacity:
         """How many it was given so far, and how they came to their instances."""
         return self._invocations
 
+    @property
+    def groups(self) -> tuple[int, ...]:
+        """The process groups of its instances, of those that are processes of this machine."""
+        return (*self._provisioned.groups, *self._on_demand.groups)
+
     async def start(self, *, startup_timeout_s: float, spent_s: float = 0.0) -> None:
         """Until the provisioned instances are healthy, or one where there are none of these.
 
@@ -145,8 +151,7 @@ class ServerlessCapacity:
     async def stop(self) -> None:
         """End every instance: SIGTERM, 30 s, SIGKILL."""
         self._is_draining = True
-        await self._on_demand.stop()
-        await self._provisioned.stop()
+        await asyncio.gather(self._on_demand.stop(), self._provisioned.stop())
 
     @asynccontextmanager
     async def _lease_provisioned(self) -> AsyncIterator[Lease]:

@@ -1,8 +1,10 @@
 """Brings an instance up: launched, pinged until it is healthy, tried again when it ends.
 
-launch ─▶ /ping … 200 ─▶ healthy
-▲                └── ends ─▶ backoff ─┐
-└──────────── at most three tries ────┘
+    launch ─▶ /ping … 200 ─▶ healthy
+      ▲                └── ends ─▶ backoff ─┐
+      └──────────── at most three tries ────┘
+
+What is not healthy in time is stopped again.
 """
 
 from __future__ import annotations

@@ -69,8 +69,15 @@ class Traffic:
     def choose(
         self, variant: str | None = None, *, spread: Callable[[], float] = random.random
     ) -> Capacity | None:
-        """Who answers the next invocation; None where there is no such variant, or no weight."""
-        running = self.blue
+        """Who answers the next invocation; None where there is no such variant, or no weight.
+
+        A variant that only one of blue and green has is found there, whatever the share: nobody
+        who names it is refused because of an update that is under way.
+        """
+        running, other = self.blue, self.green
         if self.green is not None and spread() < self.share:
-            running = self.green
-        return running.choose(spread()) if variant is None else running.capacities.get(variant)
+            running, other = self.green, self.blue
+        if variant is None:
+            return running.choose(spread())
+        found = running.capacities.get(variant)
+        return other.capacities.get(variant) if found is None and other is not None else found

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import parse_qs
 
+from portside.local.state.store import writing
+
 _READING: Final = {
     "iam": ("Get", "List", "Simulate", "Generate"),
     "sts": ("",),  # whom it names is kept by nobody
@@ -84,11 +86,12 @@ class Journal:
             )
 
     def append(self, entry: Entry) -> None:
-        """Keep a change."""
-        self._connection.execute(
-            f"INSERT INTO journal ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608  no input
-            [getattr(entry, column) for column in _COLUMNS.split(", ")],
-        )
+        """Keep a change; raises `StateFileError`."""
+        with writing():
+            self._connection.execute(
+                f"INSERT INTO journal ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608  no input
+                [getattr(entry, column) for column in _COLUMNS.split(", ")],
+            )
 
     def has(self, service: str) -> bool:
         """Whether there is any change of a service."""

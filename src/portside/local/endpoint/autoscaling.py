@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 INSTANCE_COUNT: Final = "sagemaker:variant:DesiredInstanceCount"
 PROVISIONED_CONCURRENCY: Final = "sagemaker:variant:DesiredProvisionedConcurrency"
 
+_DIMENSIONS: Final = (INSTANCE_COUNT, PROVISIONED_CONCURRENCY)
+
 _TARGET_TRACKING: Final = "TargetTrackingScaling"
 _PERIOD_S: Final = 60
 _PERIODS_OUT: Final = 3
@@ -99,8 +101,11 @@ class Tracking:
 
 
 def tracking_of(policy: ScalingPolicy) -> Tracking | None:
-    """What a policy tracks; None for a metric that is not known here."""
+    """What a policy tracks; None for a metric that is not known here, or no value to aim at."""
     config = policy.configuration
+    target_value = float(config["TargetValue"])
+    if target_value <= 0:  # AWS's own least is 8.5e-109. API TargetTrackingScaling…Configuration
+        return None
     predefined = config.get("PredefinedMetricSpecification")
     if predefined is not None:
         known = _PREDEFINED.get(predefined["PredefinedMetricType"])
@@ -122,7 +127,7 @@ def tracking_of(policy: ScalingPolicy) -> Tracking | None:
     return Tracking(
         metric=metric,
         statistic=statistic,
-        target_value=float(config["TargetValue"]),
+        target_value=target_value,
         zero_when_missing=predefined is not None,
         out_cooldown_s=config.get("ScaleOutCooldown", _COOLDOWN_S),
         in_cooldown_s=config.get("ScaleInCooldown", _COOLDOWN_S),
@@ -197,7 +202,12 @@ class Autoscaler:
         await self._flush()
         policies = await self._delegated.scaling_policies()
         for target in targets:
-            await self._adjust(target, [each for each in policies if _belongs(each, target)])
+            if target.dimension not in _DIMENSIONS:  # of inference components, which are not built
+                continue
+            try:
+                await self._adjust(target, [each for each in policies if _belongs(each, target)])
+            except Exception:  # noqa: BLE001  what is wrong with one must not stop the others
+                _log.exception("could not look after %s", target.resource_id)
 
     async def _run(self) -> None:
         while True:

@@ -30,6 +30,7 @@ from portside.local.refusal import BUG
 from portside.local.state.deployment import Endpoint
 from portside.local.state.endpoint_state import EndpointEvent, EndpointStatus
 from portside.local.state.resource import Kind
+from portside.local.state.store import StateFileError
 
 if TYPE_CHECKING:
     from portside.local.capacity.capacity import Capacity
@@ -43,6 +44,9 @@ if TYPE_CHECKING:
     from portside.local.state.store import Store
 
 _log = logging.getLogger(__name__)
+
+_WRITE_RETRY_S: Final = 1.0
+"""Between two attempts while the state file cannot be written."""
 
 _MAX_REASON_LENGTH: Final = 1024  # BC FailureReason
 
@@ -112,49 +116,78 @@ class Controller:
         """
         while (resource := self._store.find(arn)) is not None:
             endpoint = Endpoint.of(resource)
+            if endpoint.status in {EndpointStatus.IN_SERVICE, EndpointStatus.FAILED}:
+                break
             try:
-                match endpoint.status:
-                    case EndpointStatus.CREATING:
-                        await self._create(endpoint)
-                    case EndpointStatus.UPDATING if endpoint.is_scaling:
-                        await self._scale(endpoint)
-                    case EndpointStatus.UPDATING:
-                        await self._update(endpoint)
-                    case EndpointStatus.ROLLING_BACK:
-                        await self._roll_back(endpoint)
-                    case EndpointStatus.SYSTEM_UPDATING:
-                        await self._bring_back(endpoint)
-                    case EndpointStatus.DELETING:
-                        await self._delete(endpoint)
-                    case EndpointStatus.IN_SERVICE | EndpointStatus.FAILED:
-                        break
-                    case _:
-                        assert_never(endpoint.status)
-            except ProvisionError as error:
-                await self._fail(arn, reason=str(error))
-            except Exception:  # noqa: BLE001  whatever it is, the endpoint must not hang for ever
-                _log.exception("a bug while endpoint %s was %s", arn, endpoint.status)
-                if endpoint.status is EndpointStatus.DELETING:
-                    break  # stays so, and is tried again at the next start
-                await self._fail(arn, reason=BUG)
+                if not await self._try_to_act(endpoint):
+                    break
+            except StateFileError as error:
+                _log.error("endpoint %s, %s: %s", arn, endpoint.status, error)
+                await self._give_up_green(arn)
+                await self._clock.sleep(_WRITE_RETRY_S)
         self._tasks.pop(arn, None)
 
+    async def _try_to_act(self, endpoint: Endpoint) -> bool:
+        """Act; what goes wrong is written down. Whether to look again."""
+        try:
+            await self._act(endpoint)
+        except StateFileError:
+            raise
+        except ProvisionError as error:
+            await self._fail(endpoint.arn, reason=str(error))
+        except Exception:  # noqa: BLE001  whatever it is, the endpoint must not hang for ever
+            _log.exception("a bug while endpoint %s was %s", endpoint.arn, endpoint.status)
+            if endpoint.status is EndpointStatus.DELETING:
+                return False  # stays so, and is tried again at the next start
+            await self._fail(endpoint.arn, reason=BUG)
+        return True
+
+    async def _act(self, endpoint: Endpoint) -> None:
+        match endpoint.status:
+            case EndpointStatus.CREATING:
+                await self._create(endpoint)
+            case EndpointStatus.UPDATING if endpoint.is_scaling:
+                await self._scale(endpoint)
+            case EndpointStatus.UPDATING:
+                await self._update(endpoint)
+            case EndpointStatus.ROLLING_BACK:
+                await self._roll_back(endpoint)
+            case EndpointStatus.SYSTEM_UPDATING:
+                await self._bring_back(endpoint)
+            case EndpointStatus.DELETING:
+                await self._delete(endpoint)
+            case EndpointStatus.IN_SERVICE | EndpointStatus.FAILED:
+                return
+            case _:
+                assert_never(endpoint.status)
+
     async def _create(self, endpoint: Endpoint) -> None:
-        running = await self._provision(endpoint, _pending(endpoint))
-        self._traffic[endpoint.arn] = Traffic(blue=running)
+        running = await self._brought_up(endpoint, _pending(endpoint))
         self._settle(endpoint, running.deployment)
         await self._tidy()
 
+    async def _brought_up(self, endpoint: Endpoint, wanted: Deployment) -> Running:
+        """The first that serves in this life, unless it does and could not be written down."""
+        traffic = self._traffic.get(endpoint.arn)
+        if traffic is None:
+            traffic = Traffic(blue=await self._provision(endpoint, wanted))
+            self._traffic[endpoint.arn] = traffic
+        return traffic.blue
+
     async def _update(self, endpoint: Endpoint) -> None:
         """Blue/green: bring green up, shift the traffic, then end blue."""
-        green = await self._provision(endpoint, _pending(endpoint))
+        if endpoint.pending is None and endpoint.deployment is not None:
+            self._settle(endpoint, endpoint.deployment)  # all done, but for this last line
+            return
+        wanted = _pending(endpoint)
+        plan = self._plan(endpoint, wanted)  # before there is a green that a bug could leave behind
+        green = await self._provision(endpoint, wanted)
         traffic = self._traffic.get(endpoint.arn)
         if traffic is None:  # it failed, or nothing of it came back after a restart
             self._traffic[endpoint.arn] = Traffic(blue=green)
             self._settle(endpoint, green.deployment)
             return
         blue = traffic.blue
-        plan = self._plan(endpoint, green.deployment)
 
         def move(step: Step) -> None:
             self._traffic[endpoint.arn] = Traffic(blue=blue, green=green, share=step.share)
@@ -174,13 +207,18 @@ class Controller:
         await self._tidy()
 
     async def _roll_back(self, endpoint: Endpoint) -> None:
-        traffic = self._traffic[endpoint.arn]
-        self._traffic[endpoint.arn] = Traffic(blue=traffic.blue)
-        if traffic.green is not None:
-            await traffic.green.drain()
-            await self._stop(traffic.green)
-        self._move(endpoint.arn, EndpointEvent.HEALTHY)
+        await self._give_up_green(endpoint.arn)
+        self._note(endpoint.arn, EndpointEvent.HEALTHY)
         await self._tidy()
+
+    async def _give_up_green(self, arn: str) -> None:
+        """All traffic to blue; green is drained and stopped."""
+        traffic = self._traffic.get(arn)
+        if traffic is None or traffic.green is None:
+            return
+        self._traffic[arn] = Traffic(blue=traffic.blue)
+        await traffic.green.drain()
+        await self._stop(traffic.green)
 
     async def _scale(self, endpoint: Endpoint) -> None:
         """Other weights and capacities for the fleet that serves."""
@@ -203,12 +241,15 @@ class Controller:
         """Start again what served before the restart, then go on with an update cut short."""
         if endpoint.deployment is None:
             raise LookupError(f"{endpoint.arn} is {endpoint.status} and never served")
-        running = await self._provision(endpoint, endpoint.deployment)
-        self._traffic[endpoint.arn] = Traffic(blue=running)
-        self._note(endpoint.arn, deployment=running.deployment, stage=None)
-        self._move(endpoint.arn, EndpointEvent.HEALTHY)
-        if endpoint.pending is not None:
-            self._move(endpoint.arn, EndpointEvent.UPDATE)
+        running = await self._brought_up(endpoint, endpoint.deployment)
+        goes_on = () if endpoint.pending is None else (EndpointEvent.UPDATE,)
+        self._note(
+            endpoint.arn,
+            EndpointEvent.HEALTHY,
+            *goes_on,
+            deployment=running.deployment,
+            stage=None,
+        )
 
     async def _delete(self, endpoint: Endpoint) -> None:
         traffic = self._traffic.pop(endpoint.arn, None)
@@ -239,8 +280,8 @@ class Controller:
             self._live.difference_update(made)
             raise
 
-    def _plan(self, endpoint: Endpoint, green: Deployment) -> ShiftPlan:
-        count = sum(variant.instance_count for variant in green.variants)
+    def _plan(self, endpoint: Endpoint, wanted: Deployment) -> ShiftPlan:
+        count = sum(variant.instance_count for variant in wanted.variants)
         plan = plan_shift(endpoint.deployment_config, instance_count=count)
         return plan.at_pace(self._pace)
 
@@ -251,20 +292,26 @@ class Controller:
     def _begin_roll_back(self, arn: str, *, reason: str) -> None:
         _log.warning("endpoint %s: %s", arn, reason)
         reason = reason[:_MAX_REASON_LENGTH]
-        self._note(arn, pending=None, is_scaling=False, stage=None, failure_reason=reason)
-        self._move(arn, EndpointEvent.ROLL_BACK)
+        self._note(
+            arn,
+            EndpointEvent.ROLL_BACK,
+            pending=None,
+            is_scaling=False,
+            stage=None,
+            failure_reason=reason,
+        )
 
     def _settle(self, endpoint: Endpoint, deployment: Deployment) -> None:
         """Write down that this is what serves, and that all is done."""
         self._note(
             endpoint.arn,
+            EndpointEvent.HEALTHY,
             deployment=deployment,
             pending=None,
             is_scaling=False,
             stage=None,
             failure_reason=None,
         )
-        self._move(endpoint.arn, EndpointEvent.HEALTHY)
 
     async def _fail(self, arn: str, *, reason: str) -> None:
         """Write down why. Where something served before, what was pending is given up."""
@@ -273,27 +320,26 @@ class Controller:
         if resource is None:
             return
         latest = Endpoint.of(resource)
-        traffic = self._traffic.get(arn)
-        if traffic is not None and traffic.green is not None:  # a bug came in between
-            self._traffic[arn] = Traffic(blue=traffic.blue)
-            await self._stop(traffic.green)
+        await self._give_up_green(arn)  # where a bug came in between
         pending = latest.pending if latest.deployment is None else None
         reason = reason[:_MAX_REASON_LENGTH]
-        self._note(arn, pending=pending, is_scaling=False, stage=None, failure_reason=reason)
-        self._move(arn, EndpointEvent.UNHEALTHY)
+        self._note(
+            arn,
+            EndpointEvent.UNHEALTHY,
+            pending=pending,
+            is_scaling=False,
+            stage=None,
+            failure_reason=reason,
+        )
 
-    def _note(self, arn: str, **changes: object) -> None:
-        """Change what is kept of an endpoint, but for its status."""
+    def _note(self, arn: str, *events: EndpointEvent, **changes: object) -> None:
+        """Change what is kept of an endpoint, and its status by what has happened, in one go."""
         resource = self._store.find(arn)
         if resource is not None:
             changed = replace(Endpoint.of(resource), **changes)  # type: ignore[arg-type]  # its fields
+            for event in events:
+                changed = changed.moved(event, at_ms=self._clock.now_ms())
             self._store.save(changed.resource())
-
-    def _move(self, arn: str, event: EndpointEvent) -> None:
-        resource = self._store.find(arn)
-        if resource is not None:
-            moved = Endpoint.of(resource).moved(event, at_ms=self._clock.now_ms())
-            self._store.save(moved.resource())
 
     def _digests(self) -> set[str]:
         """The artifacts that endpoints need: what they run and what they are about to."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from portside.local.refusal import invalid
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from portside.local.state.deployment import Deployment, Variant
 
@@ -34,6 +34,7 @@ def rescale(deployment: Deployment, desired: Sequence[Mapping[str, Any]]) -> Dep
     variants = tuple(
         _rescaled(variant, by_name.get(variant.name, {})) for variant in deployment.variants
     )
+    check_weights(variant.weight for variant in variants)
     return replace(deployment, variants=variants)
 
 
@@ -52,9 +53,16 @@ def retain(params: Mapping[str, Any], pending: Deployment, *, of: Deployment | N
         _retained(variant, of.variant(variant.name), excluded=excluded)
         for variant in pending.variants
     )
+    check_weights(variant.weight for variant in variants)
     keeps_capture = "DataCaptureConfig" not in excluded
     capture = of.data_capture if keeps_capture else pending.data_capture
     return replace(pending, variants=variants, data_capture=capture)
+
+
+def check_weights(weights: Iterable[float]) -> None:
+    """Refuse variants of which nobody would get an invocation; the words are ours."""
+    if not any(weight > 0 for weight in weights):
+        raise invalid("At least one production variant must have a weight above zero.")
 
 
 def _rescaled(variant: Variant, desired: Mapping[str, Any]) -> Variant:

@@ -13,6 +13,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from portside.local.refusal import invalid
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
@@ -20,6 +22,10 @@ if TYPE_CHECKING:
 
 _WATCH_INTERVAL_S: Final = 1.0
 """Between two looks at the alarms."""
+
+_SIZE_OF: Final = {"CANARY": "CanarySize", "LINEAR": "LinearStepSize"}
+_PERCENT: Final = {"CanarySize": (1, 50), "LinearStepSize": (10, 50), "MaximumBatchSize": (5, 50)}
+"""How much of the capacity a step may be. BC TrafficRoutingConfig, RollingUpdatePolicy."""
 
 _MAX_EXECUTION_S: Final = 28800
 """Where the policy names no limit: the most that it could name. BC BlueGreenUpdatePolicy."""
@@ -80,6 +86,29 @@ def plan_shift(config: Mapping[str, Any] | None, *, instance_count: int) -> Shif
         max_execution_s=limit or _MAX_EXECUTION_S,
         alarms=tuple(alarm["AlarmName"] for alarm in alarms if "AlarmName" in alarm),
     )
+
+
+def check_deployment_config(config: Mapping[str, Any]) -> None:
+    """Refuse a DeploymentConfig that no plan can be made of. The rules are BC's, the words ours."""
+    blue_green: Mapping[str, Any] | None = config.get("BlueGreenUpdatePolicy")
+    rolling: Mapping[str, Any] | None = config.get("RollingUpdatePolicy")
+    if blue_green is not None and rolling is not None:
+        raise invalid("Only one of BlueGreenUpdatePolicy and RollingUpdatePolicy may be given.")
+    if rolling is not None:
+        _check_size(rolling, "MaximumBatchSize")
+    routing = (blue_green or {}).get("TrafficRoutingConfiguration", {})
+    if (name := _SIZE_OF.get(routing.get("Type", ""))) is None:
+        return
+    if name not in routing:
+        raise invalid(f"TrafficRoutingConfiguration of type {routing['Type']} must have a {name}.")
+    _check_size(routing, name)
+
+
+def _check_size(policy: Mapping[str, Any], name: str) -> None:
+    least, most = _PERCENT[name]
+    size = policy[name]
+    if size["Type"] == "CAPACITY_PERCENT" and not least <= size["Value"] <= most:
+        raise invalid(f"{name} must be between {least} and {most} percent of the capacity.")
 
 
 async def shift(

@@ -1,7 +1,8 @@
 """A process that was started as an instance: its output, its signals, its end.
 
     output ─▶ log store, line by line
-    exit   ─▶ its group killed ─▶ output read to the end ─▶ how it ended ─▶ folder removed
+    exit   ─▶ its group killed, and who left it ─▶ output read to the end
+           ─▶ how it ended ─▶ folder removed
 
 A process leads its own session, so that a signal reaches all that it started
 and Ctrl-C in the terminal of the local SageMaker does not reach it.
@@ -16,7 +17,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
-from portside.local.instance import output
+from portside.local.instance import output, straggler
 from portside.local.instance.removal import remove
 
 if TYPE_CHECKING:
@@ -74,6 +75,11 @@ class ChildProcess:
         """Whether it still runs."""
         return self._process.returncode is None
 
+    @property
+    def group(self) -> int | None:
+        """Its process group: it leads a session of its own."""
+        return self._process.pid
+
     async def wait(self) -> int:
         """Until it is gone, its output stored and its folder removed; its exit code."""
         return await asyncio.shield(self._watching)
@@ -95,6 +101,7 @@ class ChildProcess:
         reading = asyncio.create_task(output.copy(self._printed.reader, self._keep))
         code = await self._process.wait()
         _signal_group(self._process.pid, signal.SIGKILL)  # what it started and did not end
+        await asyncio.to_thread(straggler.end, (self._folder,))
         await asyncio.wait([reading], timeout=_OUTPUT_GRACE_S)
         reading.cancel()
         self._printed.pipe.close()

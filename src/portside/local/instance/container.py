@@ -202,6 +202,11 @@ class RunningContainer:
         """Whether it still runs."""
         return self._client.returncode is None
 
+    @property
+    def group(self) -> int | None:
+        """None: the engine keeps it apart from the processes of this machine."""
+        return None
+
     async def wait(self) -> int:
         """Until it is gone, its output stored, container and folder removed; its exit code."""
         return await asyncio.shield(self._watching)

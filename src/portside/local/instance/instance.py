@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from portside.contract import STOP_GRACE_S
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from portside.local.clock import Clock
@@ -70,6 +71,11 @@ class Process(Protocol):
     @property
     def is_alive(self) -> bool:
         """Whether it still runs."""
+        ...
+
+    @property
+    def group(self) -> int | None:
+        """Its process group on this machine; None where it has none that we may look at."""
         ...
 
     async def wait(self) -> int:
@@ -186,6 +192,11 @@ class Instance:
         return self._process.port
 
     @property
+    def group(self) -> int | None:
+        """Its process group on this machine, if it is one."""
+        return self._process.group
+
+    @property
     def can_serve(self) -> bool:
         """Whether it is healthy, and its process has not ended just now."""
         return self.state is InstanceState.HEALTHY and self._process.is_alive
@@ -241,3 +252,9 @@ class Instance:
 
     def _move(self, event: InstanceEvent) -> None:
         self.state = transition(self.state, event)
+
+
+def groups_of(instances: Iterable[Instance]) -> tuple[int, ...]:
+    """The process groups of those that run as processes of this machine."""
+    groups = (instance.group for instance in instances if instance.can_serve)
+    return tuple(group for group in groups if group is not None)

@@ -15,7 +15,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from portside.contract import ENV_BIND_HOST, ENV_BIND_TO_PORT, ENV_MODEL_DIR
-from portside.local.instance import confinement, leash, leftover, output, runtime_image
+from portside.local.instance import (
+    confinement,
+    leash,
+    leftover,
+    output,
+    runtime_image,
+    straggler,
+)
 from portside.local.instance.child_process import ChildProcess, spawn
 from portside.local.instance.memory_watch import MemoryWatch
 from portside.local.instance.removal import remove
@@ -68,7 +75,7 @@ class ProcessLauncher:
         process, printed = await spawn(
             _confined(self._command, spec, folder=folder, temp=temp),
             folder=folder,
-            environment=_environment(spec, temp=temp, port=port),
+            environment=_environment(spec, temp=temp, port=port) | straggler.mark(folder),
         )
         keep = output.keeper(spec, logs=self._logs, clock=self._clock)
         child = ChildProcess(
@@ -89,10 +96,12 @@ class ProcessLauncher:
 
     def kill_leftovers(self) -> None:
         """End what an earlier life left running, and remove its folders."""
-        if self._folder.is_dir():
-            for folder in self._folder.iterdir():
-                leftover.end(folder / "process.json")
-                remove(folder)
+        folders = list(self._folder.iterdir()) if self._folder.is_dir() else []
+        for folder in folders:
+            leftover.end(folder / "process.json")
+        straggler.end(folders)
+        for folder in folders:
+            remove(folder)
 
     def _limit_memory(
         self, pid: int, spec: InstanceSpec, *, keep: output.Keep

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from portside.local.clock import moment
 from portside.local.endpoint.rescale import rescale, retain
+from portside.local.endpoint.shift import check_deployment_config
 from portside.local.listing import list_resources
 from portside.local.refusal import (
     already_exists,
@@ -51,7 +52,7 @@ class EndpointService:
         arn = _arn(call, Kind.ENDPOINT, params["EndpointName"])
         if self._store.find(arn) is not None:
             raise already_exists(Kind.ENDPOINT, arn)
-        now_ms = self._clock.now_ms()
+        now_ms, pending = self._clock.now_ms(), self._deployment(call)
         endpoint = Endpoint(
             account=call.account,
             region=call.region,
@@ -59,8 +60,8 @@ class EndpointService:
             status=EndpointStatus.CREATING,
             creation_time_ms=now_ms,
             last_modified_time_ms=now_ms,
-            pending=self._deployment(call),
-            deployment_config=params.get("DeploymentConfig"),
+            pending=pending,
+            deployment_config=_new_deployment_config(call, pending),
         )
         tags = {tag["Key"]: tag["Value"] for tag in params.get("Tags", [])}
         self._store.add(endpoint.resource(), tags=tags)
@@ -84,7 +85,8 @@ class EndpointService:
             output["ProductionVariants"] = _variant_summaries(shown, endpoint)
             if shown.data_capture is not None:
                 output["DataCaptureConfig"] = _data_capture_summary(shown.data_capture)
-        if endpoint.pending is not None and not has_failed:
+        is_new = not (has_failed or endpoint.is_scaling)  # BC: of a new config, or the first
+        if endpoint.pending is not None and is_new:
             output["PendingDeploymentSummary"] = _pending_summary(endpoint.pending, endpoint)
         if endpoint.deployment_config is not None:
             output["LastDeploymentConfig"] = endpoint.deployment_config
@@ -122,7 +124,8 @@ class EndpointService:
                 f'Cannot update endpoint "{endpoint.arn}" from instances to serverless.'
                 " Only the other way is supported."
             )
-        self._begin_update(endpoint, pending, deployment_config=_deployment_config(call, endpoint))
+        deployment_config = _deployment_config(call, pending, last=endpoint.deployment_config)
+        self._begin_update(endpoint, pending, deployment_config=deployment_config)
         return {"EndpointArn": endpoint.arn}
 
     async def update_weights_and_capacities(self, call: Call) -> dict[str, Any]:
@@ -218,12 +221,25 @@ def _variant(variant: dict[str, Any], model: Resource) -> Variant:
     )
 
 
-def _deployment_config(call: Call, endpoint: Endpoint) -> dict[str, Any] | None:
+def _deployment_config(
+    call: Call, pending: Deployment, *, last: dict[str, Any] | None
+) -> dict[str, Any] | None:
     """BC UpdateEndpointInput: a new one, or with RetainDeploymentConfig the last, or none."""
-    if "DeploymentConfig" in call.params:
-        new: dict[str, Any] = call.params["DeploymentConfig"]
+    new = _new_deployment_config(call, pending)
+    if new is not None:
         return new
-    return endpoint.deployment_config if call.params.get("RetainDeploymentConfig") else None
+    return last if call.params.get("RetainDeploymentConfig") else None
+
+
+def _new_deployment_config(call: Call, pending: Deployment) -> dict[str, Any] | None:
+    """The request's own, checked."""
+    new: dict[str, Any] | None = call.params.get("DeploymentConfig")
+    if new is None:
+        return None
+    if pending.is_serverless:  # DG serverless-endpoints excludes deployment guardrails; our words
+        raise invalid("A serverless endpoint cannot have a DeploymentConfig.")
+    check_deployment_config(new)
+    return new
 
 
 def _check_counts(deployment: Deployment) -> None:
@@ -241,10 +257,12 @@ def _arn(call: Call, kind: Kind, name: str) -> str:
 def _variant_summaries(deployment: Deployment, endpoint: Endpoint) -> list[dict[str, Any]]:
     has_failed = endpoint.status is EndpointStatus.FAILED
     desired = endpoint.pending if endpoint.is_scaling and endpoint.pending else deployment
+    status = _variant_status(endpoint, desired) if endpoint.is_scaling else {}
     return [
         _variant_summary(
             variant, desired=desired.variant(variant.name) or variant, is_running=not has_failed
         )
+        | status
         for variant in deployment.variants
     ]
 
@@ -268,17 +286,21 @@ def _variant_summary(variant: Variant, *, desired: Variant, is_running: bool) ->
     return summary
 
 
-def _pending_summary(pending: Deployment, endpoint: Endpoint) -> dict[str, Any]:
+def _variant_status(endpoint: Endpoint, pending: Deployment) -> dict[str, Any]:
     creating = endpoint.status is EndpointStatus.CREATING
     stage = endpoint.stage or ("Creating" if creating else "Updating")
     started = moment(pending.requested_time_ms)
+    return {"VariantStatus": [{"Status": stage, "StartTime": started}]}
+
+
+def _pending_summary(pending: Deployment, endpoint: Endpoint) -> dict[str, Any]:
     return {
         "EndpointConfigName": pending.config_name,
         "ProductionVariants": [
             {
                 "VariantName": variant.name,
                 "DesiredWeight": variant.weight,
-                "VariantStatus": [{"Status": stage, "StartTime": started}],
+                **_variant_status(endpoint, pending),
                 **_deployed_images(variant),
                 **(
                     {"DesiredServerlessConfig": variant.serverless}
@@ -288,7 +310,7 @@ def _pending_summary(pending: Deployment, endpoint: Endpoint) -> dict[str, Any]:
             }
             for variant in pending.variants
         ],
-        "StartTime": started,
+        "StartTime": moment(pending.requested_time_ms),
     }
 
 

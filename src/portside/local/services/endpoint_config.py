@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from portside.contract import SERVERLESS_MEMORY_MB
 from portside.local.clock import moment
+from portside.local.endpoint.rescale import check_weights
 from portside.local.listing import list_resources
 from portside.local.refusal import (
     already_exists,
@@ -130,8 +131,7 @@ def _variants(params: dict[str, Any]) -> list[dict[str, Any]]:
         raise invalid("A serverless endpoint cannot have more than one production variant.")
     if is_serverless and "DataCaptureConfig" in params:  # the same
         raise invalid("Data capture is not supported for serverless endpoints.")
-    if not any(variant["InitialVariantWeight"] > 0 for variant in variants):
-        raise invalid("At least one production variant must have a weight above zero.")
+    check_weights(variant["InitialVariantWeight"] for variant in variants)
     return variants
 
 

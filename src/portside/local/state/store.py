@@ -75,8 +75,24 @@ class Query:
     after: tuple[str | int, str] | None = None
 
 
+class StateFileError(PortsideError):
+    """The file cannot be written now, as a rule because its disk is full; nothing was changed."""
+
+
+@contextmanager
+def writing() -> Iterator[None]:
+    """Around what writes to SQLite: raises `StateFileError` where it cannot."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        raise StateFileError(
+            f"could not write to the state file: {error}",
+            hint="Make room on the disk of the data folder.",
+        ) from error
+
+
 class Store:
-    """The resources and their tags, by ARN."""
+    """The resources and their tags, by ARN. What writes raises `StateFileError`."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
@@ -124,15 +140,17 @@ class Store:
 
     def save(self, resource: Resource) -> None:
         """Overwrite what is kept of a resource. One that has gone meanwhile stays gone."""
-        self._connection.execute(
-            "UPDATE resource SET last_modified_time_ms = ?, status = ?, members = ? WHERE arn = ?",
-            (
-                resource.last_modified_time_ms,
-                resource.status,
-                json.dumps(resource.members),
-                resource.arn,
-            ),
-        )
+        with writing():
+            self._connection.execute(
+                "UPDATE resource SET last_modified_time_ms = ?, status = ?, members = ?"
+                " WHERE arn = ?",
+                (
+                    resource.last_modified_time_ms,
+                    resource.status,
+                    json.dumps(resource.members),
+                    resource.arn,
+                ),
+            )
 
     def find(self, arn: str) -> Resource | None:
         """The resource with this ARN."""
@@ -144,7 +162,8 @@ class Store:
 
     def remove(self, arn: str) -> bool:
         """Forget a resource and its tags; False when there is none."""
-        done = self._connection.execute("DELETE FROM resource WHERE arn = ?", (arn,))
+        with writing():
+            done = self._connection.execute("DELETE FROM resource WHERE arn = ?", (arn,))
         return done.rowcount == 1
 
     def select(self, query: Query) -> list[Resource]:
@@ -194,13 +213,14 @@ class Store:
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        self._connection.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-        except BaseException:
-            self._connection.execute("ROLLBACK")
-            raise
-        self._connection.execute("COMMIT")
+        with writing():
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._connection.execute("COMMIT")
+            finally:
+                if self._connection.in_transaction:  # SQLite ends one itself on a full disk
+                    self._connection.execute("ROLLBACK")
 
 
 def _conditions(query: Query) -> Iterator[tuple[str, tuple[str | int, ...]]]:
