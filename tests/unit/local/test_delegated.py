@@ -5,8 +5,9 @@ from __future__ import annotations
 import gzip
 import json
 import re
+import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from urllib.parse import urlencode
 
@@ -17,6 +18,7 @@ from portside.local.delegated.journal import Journal
 from portside.local.delegated.metric_store import Datum, Metric
 from portside.local.protocol.fault import Fault
 from portside.local.protocol.message import Request, Response
+from portside.local.state.store import StateFileError
 
 ACCOUNT, REGION = "111122223333", "us-east-1"
 TRUST = (
@@ -115,6 +117,22 @@ async def test_only_changes_that_were_made_are_kept(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "iam.sqlite3")
     assert [each.action for each in journal.entries("iam").values()] == ["CreateRole", "DeleteRole"]
     journal.close()
+
+
+async def test_what_cannot_be_written_down_is_not_done(tmp_path: Path) -> None:
+    async with life(tmp_path) as ask:
+        await ask("GetRole", status=404, RoleName="runs")
+        with closing(sqlite3.connect(tmp_path / "iam.sqlite3", isolation_level=None)) as other:
+            # SQLite raises for it what it raises for a full disk.
+            other.execute(
+                "CREATE TRIGGER full BEFORE INSERT ON journal BEGIN SELECT no_room(); END"
+            )
+            with pytest.raises(StateFileError):
+                await ask("CreateRole", RoleName="runs", AssumeRolePolicyDocument=TRUST)
+            other.execute("DROP TRIGGER full")
+        await ask("GetRole", status=404, RoleName="runs")
+    async with life(tmp_path) as ask:
+        await ask("CreateRole", RoleName="runs", AssumeRolePolicyDocument=TRUST)
 
 
 async def test_each_folder_has_its_own(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """IAM, STS, SNS, CloudWatch metrics and Application Auto Scaling, answered by moto in here.
 
-    request ──▶ moto ──▶ a change? ──▶ journal ──▶ answer
+    request ──▶ a change? ──▶ journal ──▶ moto ──▶ answer       what moto refuses is dropped again
                 metric data ──▶ metric store
 
 Who the caller is needs no asking: there is one pair of keys, and it is the account's own.
@@ -162,9 +162,17 @@ class Delegated:
                 part.close()
 
     def _answer(self, entry: Entry) -> Response:
-        response = self._loaded(entry.service).call(entry)
-        if entry.changes and response.status < 400:
-            self._kept().append(entry)
+        """Written down first: what moto has done cannot be undone where the disk is full."""
+        moto = self._loaded(entry.service)
+        if not entry.changes:
+            return moto.call(entry)
+        number, is_done = self._kept().append(entry), False
+        try:
+            response = moto.call(entry)
+            is_done = response.status < 400
+        finally:
+            if not is_done:
+                self._kept().drop([number])
         return response
 
     def _moto_with(self, service: str) -> MotoApplication | None:

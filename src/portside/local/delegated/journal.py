@@ -85,13 +85,14 @@ class Journal:
                 "ALTER TABLE journal ADD COLUMN target TEXT NOT NULL DEFAULT ''"
             )
 
-    def append(self, entry: Entry) -> None:
-        """Keep a change; raises `StateFileError`."""
+    def append(self, entry: Entry) -> int:
+        """Keep a change; its number. Raises `StateFileError`."""
         with writing():
-            self._connection.execute(
+            done = self._connection.execute(
                 f"INSERT INTO journal ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608  no input
                 [getattr(entry, column) for column in _COLUMNS.split(", ")],
             )
+        return done.lastrowid or 0
 
     def has(self, service: str) -> bool:
         """Whether there is any change of a service."""
