@@ -14,7 +14,7 @@ demo: $(VENV)/.local  ## from nothing to an answered prediction, on this machine
 	@$(BIN)/portside demo
 
 test: $(VENV)/.dev  ## all tests but long soaks, chaos and benchmarks
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not alone"
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not alone"
 	$(BIN)/python -m pytest -m alone
 
 unit: $(VENV)/.dev  ## the tests that start no process and need no network

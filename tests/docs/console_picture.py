@@ -5,8 +5,8 @@ Of an example, measured nowhere. Needs Chromium.
 
 from __future__ import annotations
 
+import io
 import socket
-import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +15,7 @@ from typing import Final
 
 import uvicorn
 from PIL import Image
+from playwright.sync_api import FloatRect, expect
 
 from portside.console.app import Console
 from tests.e2e.chromium import browse
@@ -47,16 +48,13 @@ def serving() -> Iterator[str]:
 
 def main() -> None:
     """Write the picture anew."""
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        serving() as address,
-        browse(Path(folder)) as page,
-    ):
-        page.open(f"{address}/endpoints/ner", width=WIDTH)
-        page.click("#try button.main")
-        page.wait_for("document.querySelector('mark')")
-        page.screenshot(PICTURE, height=HEIGHT)
-    with Image.open(PICTURE) as picture:
+    with serving() as address, browse() as browser:
+        page = browser.open(f"{address}/endpoints/ner", width=WIDTH)
+        page.get_by_role("button", name="Ask").click()
+        expect(page.locator("mark")).not_to_have_count(0)
+        clip: FloatRect = {"x": 0, "y": 0, "width": WIDTH, "height": HEIGHT}
+        taken = page.screenshot(full_page=True, clip=clip)
+    with Image.open(io.BytesIO(taken)) as picture:
         picture.quantize(COLORS).save(PICTURE, optimize=True)
 
 

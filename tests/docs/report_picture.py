@@ -5,12 +5,14 @@ Of the `report.html` that is named, else of an example that says so. Needs Chrom
 
 from __future__ import annotations
 
+import io
 import sys
 import tempfile
 from pathlib import Path
 from typing import Final
 
 from PIL import Image
+from playwright.sync_api import FloatRect
 
 from portside.artifact.report.page import to_html
 from tests.e2e.chromium import browse
@@ -29,10 +31,11 @@ def main() -> None:
         page_file = Path(folder) / "report.html"
         named = [Path(argument) for argument in sys.argv[1:]]
         page_file.write_bytes(named[0].read_bytes() if named else to_html(make_example()))
-        with browse(Path(folder) / "profile") as page:
-            page.open(page_file, width=WIDTH)
-            page.screenshot(PICTURE, height=HEIGHT)
-    with Image.open(PICTURE) as picture:
+        with browse() as browser:
+            page = browser.open(page_file, width=WIDTH)
+            clip: FloatRect = {"x": 0, "y": 0, "width": WIDTH, "height": HEIGHT}
+            taken = page.screenshot(full_page=True, clip=clip)
+    with Image.open(io.BytesIO(taken)) as picture:
         picture.quantize(COLORS).save(PICTURE, optimize=True)
 
 

@@ -6,13 +6,14 @@ only where a test runs as root, as in a container. Who cannot be had skips its t
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from tests import debian
 
 CACHE = Path(__file__).parents[2] / ".portside" / "clients"
 
@@ -45,8 +46,7 @@ def newman() -> str:
 
 def system(name: str, *, package: str) -> str:
     """A program of the system, installed from its Debian package where it is missing."""
-    if shutil.which(name) is None and shutil.which("apt-get") and os.geteuid() == 0:
-        _install(["apt-get", "install", "--yes", "--no-install-recommends", package])
+    debian.need(name, packages=(package,))
     found = shutil.which(name)
     if found is None:
         pytest.skip(f"`{name}` is not installed, nor can it be here")

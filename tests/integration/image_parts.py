@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import json
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -24,6 +23,8 @@ from pathlib import Path
 from typing import Any, Self
 
 import pytest
+
+from tests import debian as system
 
 IMAGES = Path(__file__).parents[2] / ".portside" / "images"
 USER, PASSWORD = "ada", "pass word"
@@ -41,18 +42,8 @@ def run(*command: str | Path, **environment: str) -> str:
 
 
 def need(*programs: str) -> None:
-    """Install what is missing, or skip with the reason."""
-    missing = [name for name in programs if shutil.which(name) is None]
-    if not missing:
-        return
-    if os.getuid() != 0 or shutil.which("apt-get") is None:
-        pytest.skip(f"missing, and only root of a Debian can install them: {', '.join(missing)}")
-    quiet = {"DEBIAN_FRONTEND": "noninteractive"}
-    try:
-        run("apt-get", "update", **quiet)
-        run("apt-get", "install", "-y", "--no-install-recommends", *missing, **quiet)
-    except RuntimeError as error:
-        pytest.skip(f"{', '.join(missing)} cannot be installed: {error}")
+    """Install what is missing, each in the package of its name, or skip with the reason."""
+    system.need(*programs, packages=programs)
 
 
 def debian(architecture: str) -> Path:

@@ -26,6 +26,8 @@ import boto3
 import pytest
 from botocore.config import Config
 
+from tests import debian
+
 BASE = Path(__file__).parents[2] / ".portside" / "images" / "bookworm-python3.tar"
 REPOSITORY = "000000000000.dkr.ecr.us-east-1.amazonaws.com/echo"
 IMAGE = f"{REPOSITORY}:1"
@@ -109,17 +111,7 @@ def run(*command: str | Path, environment: dict[str, str] | None = None) -> str:
 
 
 def install() -> None:
-    missing = [name for name in ("podman", "runc", "mmdebstrap") if shutil.which(name) is None]
-    if not missing:
-        return
-    if os.getuid() != 0 or shutil.which("apt-get") is None:
-        pytest.skip(f"missing, and only root of a Debian can install them: {', '.join(missing)}")
-    quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    try:
-        run("apt-get", "update", environment=quiet)
-        run("apt-get", "install", "-y", "--no-install-recommends", *PACKAGES, environment=quiet)
-    except RuntimeError as error:
-        pytest.skip(f"podman cannot be installed: {error}")
+    debian.need("podman", "runc", "mmdebstrap", packages=PACKAGES)
 
 
 def base() -> Path:
