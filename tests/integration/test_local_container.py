@@ -6,33 +6,23 @@ are the test's own. The image is made from Debian's packages, so no registry is 
 
 from __future__ import annotations
 
-import io
 import json
 import os
-import shutil
 import signal
-import subprocess
-import sys
-import tarfile
-import tempfile
 import textwrap
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import boto3
 import pytest
-from botocore.config import Config
+from botocore.exceptions import ClientError
 
-from tests import debian
+from tests.integration.container_parts import Local, Podman, own_podman, prepare, run, wait_for
 
 BASE = Path(__file__).parents[2] / ".portside" / "images" / "bookworm-python3.tar"
 REPOSITORY = "000000000000.dkr.ecr.us-east-1.amazonaws.com/echo"
 IMAGE = f"{REPOSITORY}:1"
-PACKAGES = ("podman", "runc", "mmdebstrap", "iptables", "containernetworking-plugins")
 MULTI_LINE = 'one\n"two" = 3\n'
+ENVIRONMENT = {"PLAIN": " a=b ", "LINES": MULTI_LINE, "QUOTED": '"x"'}
 
 # Answers with what its container is like; `eat` and `exit` end it.
 SERVER = """
@@ -89,31 +79,6 @@ ThreadingHTTPServer(("0.0.0.0", 8080), Handler).serve_forever()
 """
 
 
-# --- A podman of the test's own ----------------------------------------------
-
-
-@dataclass(frozen=True, kw_only=True)
-class Podman:
-    environment: dict[str, str]
-
-    def __call__(self, *arguments: str) -> str:
-        return run("podman", *arguments, environment=self.environment)
-
-    def containers(self) -> set[str]:
-        return set(self("ps", "--all", "--quiet", "--no-trunc").split())
-
-
-def run(*command: str | Path, environment: dict[str, str] | None = None) -> str:
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        raise RuntimeError(f"{command[:2]} ended with {done.returncode}: {done.stderr.strip()}")
-    return done.stdout
-
-
-def install() -> None:
-    debian.need("podman", "runc", "mmdebstrap", packages=PACKAGES)
-
-
 def base() -> Path:
     """A Debian with Python and nothing else, made once for each checkout."""
     if not BASE.exists():
@@ -130,147 +95,11 @@ def base() -> Path:
 
 @pytest.fixture(scope="module")
 def podman() -> Iterator[Podman]:
-    """podman with an image that answers, and nothing of the user's."""
-    if os.getuid() != 0:
-        pytest.skip("only root's podman works in every machine that tests run on")
-    install()
-    # Not pytest's folder: the paths of podman's sockets have at most 107 characters.
-    folder = Path(tempfile.mkdtemp(prefix="podman-"))
-    mine = Podman(environment={**os.environ, **settings(folder)})
-    try:
+    """podman with an image that answers."""
+    with own_podman() as mine:
         entrypoint = json.dumps(["python3", "-c", textwrap.dedent(SERVER)])
         mine("import", "--change", f"ENTRYPOINT {entrypoint}", str(base()), IMAGE)
         yield mine
-        mine("rm", "--force", "--all", "--time", "0")
-        mine("network", "prune", "--force")
-    finally:
-        subprocess.run(["umount", folder / "root" / "overlay"], capture_output=True, check=False)
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def settings(folder: Path) -> dict[str, str]:
-    """runc and low limits, because they work in machines with old cgroups and few rights too."""
-    containers = f"""
-        [containers]
-        default_ulimits = ["nofile=1024:1024", "nproc=1024:1024"]
-        [engine]
-        runtime = "runc"
-        cgroup_manager = "cgroupfs"
-        events_logger = "file"
-        tmp_dir = "{folder}/tmp"
-        [network]
-        network_config_dir = "{folder}/networks"
-        """
-    storage = f"""
-        [storage]
-        driver = "overlay"
-        graphroot = "{folder}/root"
-        runroot = "{folder}/run"
-        """
-    (folder / "networks").mkdir()
-    (folder / "containers.conf").write_text(textwrap.dedent(containers))
-    (folder / "storage.conf").write_text(textwrap.dedent(storage))
-    return {
-        "CONTAINERS_CONF": str(folder / "containers.conf"),
-        "CONTAINERS_STORAGE_CONF": str(folder / "storage.conf"),
-    }
-
-
-# --- A local SageMaker that uses it ------------------------------------------
-
-
-@dataclass
-class Local:
-    data: Path
-    environment: dict[str, str]
-    process: subprocess.Popen[bytes] | None = field(default=None)
-
-    def start(self, engine: str = "podman") -> None:
-        options = ("--data", self.data, "--port", "0", "--engine", engine)
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "portside.local", *options],
-            env=self.environment,
-            stderr=subprocess.PIPE,
-        )
-        wait_for(lambda: self.said().get("pid") == self.process.pid or self.has_ended())
-
-    def has_ended(self) -> bool:
-        return self.process is not None and self.process.poll() is not None
-
-    def stop(self, number: int = signal.SIGTERM) -> str:
-        if self.process is None:
-            return ""
-        if not self.has_ended():
-            self.process.send_signal(number)
-        _, errors = self.process.communicate(timeout=40)
-        return errors.decode()
-
-    def said(self) -> dict[str, Any]:
-        try:
-            return json.loads((self.data / "running.json").read_text())
-        except FileNotFoundError:
-            return {}
-
-    def client(self, service: str) -> Any:
-        keys = json.loads((self.data / "keys.json").read_text())
-        return boto3.client(
-            service,
-            endpoint_url=self.said()["url"],
-            region_name="us-east-1",
-            aws_access_key_id=keys["access_key_id"],
-            aws_secret_access_key=keys["secret_access_key"],
-            config=Config(retries={"total_max_attempts": 1}, s3={"addressing_style": "path"}),
-        )
-
-    def create(self, name: str, *, image: str = IMAGE, **variant: Any) -> None:
-        container = {"Image": image, "ModelDataUrl": "s3://models/model.tar.gz"}
-        container["Environment"] = {"PLAIN": " a=b ", "LINES": MULTI_LINE, "QUOTED": '"x"'}
-        sagemaker = self.client("sagemaker")
-        role = "arn:aws:iam::000000000000:role/portside"
-        sagemaker.create_model(ModelName=name, PrimaryContainer=container, ExecutionRoleArn=role)
-        sagemaker.create_endpoint_config(
-            EndpointConfigName=name,
-            ProductionVariants=[{"VariantName": "All", "ModelName": name, **variant}],
-        )
-        sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=name)
-
-    def settled(self, name: str) -> dict[str, Any]:
-        """The endpoint, once it is InService or Failed."""
-
-        def described() -> dict[str, Any]:
-            return self.client("sagemaker").describe_endpoint(EndpointName=name)
-
-        wait_for(lambda: described()["EndpointStatus"] in {"InService", "Failed"})
-        return described()
-
-    def invoke(self, name: str, body: str = "") -> dict[str, Any]:
-        runtime = self.client("sagemaker-runtime")
-        answer = runtime.invoke_endpoint(EndpointName=name, Body=body.encode())
-        return json.loads(answer["Body"].read())
-
-    def invoke_in_vain(self, name: str, body: str) -> None:
-        runtime = self.client("sagemaker-runtime")
-        with pytest.raises(runtime.exceptions.ModelError):
-            runtime.invoke_endpoint(EndpointName=name, Body=body.encode())
-
-    def answers(self, name: str) -> bool:
-        runtime = self.client("sagemaker-runtime")
-        try:
-            return bool(self.invoke(name))
-        except runtime.exceptions.ClientError:
-            return False
-
-    def log(self, name: str) -> list[str]:
-        group = f"/aws/sagemaker/Endpoints/{name}"
-        events = self.client("logs").filter_log_events(logGroupName=group)["events"]
-        return [event["message"] for event in events]
-
-
-def wait_for(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 @pytest.fixture(scope="module")
@@ -281,36 +110,18 @@ def local(podman: Podman, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     local.start()
     try:
         prepare(local)
-        local.create("real", InstanceType="ml.m5.large", InitialInstanceCount=1)
+        local.create(
+            "real",
+            image=IMAGE,
+            environment=ENVIRONMENT,
+            InstanceType="ml.m5.large",
+            InitialInstanceCount=1,
+        )
         serverless = {"MemorySizeInMB": 1024, "MaxConcurrency": 2}
-        local.create("small", ServerlessConfig=serverless)
+        local.create("small", image=IMAGE, environment=ENVIRONMENT, ServerlessConfig=serverless)
         yield local
     finally:
         local.stop()
-
-
-def prepare(local: Local) -> None:
-    trust = {"Effect": "Allow", "Principal": {"Service": "sagemaker.amazonaws.com"}}
-    trust["Action"] = "sts:AssumeRole"
-    policy = {"Effect": "Allow", "Action": "*", "Resource": "*"}
-    iam, s3 = local.client("iam"), local.client("s3")
-    iam.create_role(RoleName="portside", AssumeRolePolicyDocument=document(trust))
-    iam.put_role_policy(RoleName="portside", PolicyName="all", PolicyDocument=document(policy))
-    s3.create_bucket(Bucket="models")
-    s3.put_object(Bucket="models", Key="model.tar.gz", Body=artifact())
-
-
-def document(statement: dict[str, Any]) -> str:
-    return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
-
-
-def artifact() -> bytes:
-    content = io.BytesIO()
-    with tarfile.open(fileobj=content, mode="w:gz") as tar:
-        member = tarfile.TarInfo("weights")
-        member.mode, member.size = 0o600, 3
-        tar.addfile(member, io.BytesIO(b"abc"))
-    return content.getvalue()
 
 
 # --- What they do together ---------------------------------------------------
@@ -374,15 +185,11 @@ def test_an_instance_that_ends_by_itself_says_so_and_is_replaced(local: Local) -
     assert "The container exited with code 3" in local.log("real")
 
 
-def test_an_image_that_nobody_holds_fails_the_endpoint(local: Local) -> None:
-    local.create(
-        "absent", image=f"{REPOSITORY}:2", InstanceType="ml.m5.large", InitialInstanceCount=1
-    )
-
-    described = local.settled("absent")
-
-    assert described["EndpointStatus"] == "Failed"
-    assert described["FailureReason"].startswith("Please make sure all images included in")
+def test_an_image_that_nobody_holds_is_no_model_s(local: Local) -> None:
+    with pytest.raises(ClientError, match=f"{REPOSITORY}:2 not found"):
+        local.create(
+            "absent", image=f"{REPOSITORY}:2", InstanceType="ml.m5.large", InitialInstanceCount=1
+        )
 
 
 def test_kill_9_leaves_no_container_after_the_next_start(local: Local, podman: Podman) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Final
+from typing import Final, assert_never
 
 Arguments = tuple[str, ...]
 
@@ -137,6 +137,32 @@ def inspect_container(name: str) -> Arguments:
 def inspect_image(image: str) -> Arguments:
     """What an image is, by name, digest or id, as a JSON list of one."""
     return ("image", "inspect", image)
+
+
+CONTEXT: Final[Arguments] = ("context", "inspect", "--format", "{{.Endpoints.docker.Host}}")
+"""Where the server is that docker's user has chosen."""
+
+
+def pull(kind: EngineKind, image: str, *, folder: Path, server: str = "") -> Arguments:
+    """Fetch an image from a registry of this machine, with the `config.json` of a folder.
+
+    docker reads there which server it is to use as well, so it has to be told; it takes a registry
+    on 127.0.0.1 without TLS by itself.
+    """
+    match kind:
+        case EngineKind.PODMAN:
+            options = ("--authfile", str(folder / "config.json"), "--tls-verify=false")
+            return ("pull", "--quiet", *options, image)
+        case EngineKind.DOCKER:
+            chosen = ("--host", server) if server else ()
+            return ("--config", str(folder), *chosen, "pull", "--quiet", image)
+        case _:
+            assert_never(kind)
+
+
+def tag(image: str, name: str) -> Arguments:
+    """Give an image that is there one more name."""
+    return ("tag", image, name)
 
 
 def list_containers(label: str) -> Arguments:

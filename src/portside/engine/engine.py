@@ -6,6 +6,7 @@ import json
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 from portside.engine import command
@@ -14,6 +15,9 @@ from portside.engine.runner import NOTHING_MORE, Attached, Done, Runner
 
 _ANSWER_TIMEOUT_S: Final = 30.0
 """For what takes some tens of milliseconds; a machine that is busy takes longer."""
+
+_PULL_TIMEOUT_S: Final = 900.0
+"""For an image of SageMaker's largest size from this machine's own disk, and then some."""
 
 _NEVER: Final = "0001-01-01"
 """The day of a time that has not come, in Go's spelling."""
@@ -79,6 +83,19 @@ class Engine:
         digest = _with_algorithm(found.get("Digest") or _repository_digest(found) or found["Id"])
         return Image(id=_with_algorithm(found["Id"]), digest=digest)
 
+    async def pull(self, image: str, *, folder: Path) -> None:
+        """Fetch an image from a registry of this machine; `folder` has a `config.json`."""
+        server = ""
+        if self.kind is EngineKind.DOCKER:
+            chosen = await self._run(command.CONTEXT)
+            server = chosen.output.decode().strip() if chosen.code == 0 else ""
+        arguments = command.pull(self.kind, image, folder=folder, server=server)
+        await self._must(arguments, timeout_s=_PULL_TIMEOUT_S)
+
+    async def tag(self, image: str, name: str) -> None:
+        """Give an image that is held one more name."""
+        await self._must(command.tag(image, name))
+
     async def create(
         self, container: Container, *, environment: Mapping[str, str] = NOTHING_MORE
     ) -> None:
@@ -87,8 +104,12 @@ class Engine:
 
     async def start(self, name: str) -> Attached:
         """Start a container, and read what it prints for as long as it runs."""
+        return await self.follow(command.start(name))
+
+    async def follow(self, arguments: Arguments) -> Attached:
+        """Begin what may take long, and read what it prints."""
         try:
-            return await self._runner.attach((self._program, *command.start(name)))
+            return await self._runner.attach((self._program, *arguments))
         except OSError as error:
             raise EngineError(f"could not run `{self._program}`: {error.strerror}") from error
 
@@ -120,25 +141,33 @@ class Engine:
             await self._must(command.create_network(name))
 
     async def _must(
-        self, arguments: Arguments, *, environment: Mapping[str, str] = NOTHING_MORE
+        self,
+        arguments: Arguments,
+        *,
+        environment: Mapping[str, str] = NOTHING_MORE,
+        timeout_s: float = _ANSWER_TIMEOUT_S,
     ) -> Done:
-        done = await self._run(arguments, environment=environment)
+        done = await self._run(arguments, environment=environment, timeout_s=timeout_s)
         if done.code != 0:
             raise EngineError(f"{self.kind} {arguments[0]}: {done.reason}")
         return done
 
     async def _run(
-        self, arguments: Arguments, *, environment: Mapping[str, str] = NOTHING_MORE
+        self,
+        arguments: Arguments,
+        *,
+        environment: Mapping[str, str] = NOTHING_MORE,
+        timeout_s: float = _ANSWER_TIMEOUT_S,
     ) -> Done:
         try:
             return await self._runner.run(
                 (self._program, *arguments),
-                timeout_s=_ANSWER_TIMEOUT_S,
+                timeout_s=timeout_s,
                 environment=environment,
             )
         except TimeoutError as error:
             raise EngineError(
-                f"`{self.kind} {arguments[0]}` did not end in {_ANSWER_TIMEOUT_S:.0f} s"
+                f"`{self.kind} {arguments[0]}` did not end in {timeout_s:.0f} s"
             ) from error
         except OSError as error:
             raise EngineError(f"could not run `{self._program}`: {error.strerror}") from error

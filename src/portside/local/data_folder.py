@@ -6,7 +6,8 @@
     state.sqlite3    Models, EndpointConfigs, Endpoints, tags
     iam.sqlite3      the journal of IAM and of what else moto answers, and metric data
     objects/         the object store's files
-    logs/ models/ instances/
+    images/          the registry's blobs, uploads and index
+    logs/ models/ trees/ instances/
     gateway.log
 
 `portside local status` and its siblings read `keys.json` and `running.json` through
@@ -120,6 +121,11 @@ class DataFolder:
         return self.path / "objects"
 
     @property
+    def images(self) -> Path:
+        """The registry."""
+        return self.path / "images"
+
+    @property
     def logs(self) -> Path:
         """What instances printed."""
         return self.path / "logs"
@@ -128,6 +134,11 @@ class DataFolder:
     def models(self) -> Path:
         """Unpacked artifacts."""
         return self.path / "models"
+
+    @property
+    def trees(self) -> Path:
+        """Unpacked images."""
+        return self.path / "trees"
 
     @property
     def instances(self) -> Path:
@@ -146,7 +157,8 @@ class DataFolder:
 
     def clear(self) -> None:
         """Remove all resources and objects; keys, lock and the gateway's log stay."""
-        for folder in (self.objects, self.logs, self.models, self.instances):
+        emptied = (self.objects, self.images, self.logs, self.models, self.trees, self.instances)
+        for folder in emptied:
             shutil.rmtree(folder, ignore_errors=True)
         for database in (self.store_file, self.journal_file):
             for file in self.path.glob(f"{database.name}*"):  # with its -wal and -shm

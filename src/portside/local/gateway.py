@@ -1,6 +1,8 @@
 """The gateway: one port for all of AWS, and the whole request path on one screen.
 
-    ASGI ─▶ Request ─▶ whose signature? ─▶ which service? ─▶ body ─▶ signature proved
+    ASGI ─▶ Request ─▶ /v2/, unsigned? ─▶ the registry, which asks for its own password
+               │
+               └─▶ whose signature? ─▶ which service? ─▶ body ─▶ signature proved
         ├─ s3           ─▶ object store, streamed both ways
         ├─ iam, sts, sns, cloudwatch, application-autoscaling ─▶ delegated
         └─ all others   ─▶ operation ─▶ parse ─▶ validate ─▶ handler ─▶ serialize
@@ -16,6 +18,7 @@ who can empty the folder must be able to read its keys.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import time
@@ -38,15 +41,17 @@ from portside.local.asgi import (
 )
 from portside.local.listener import is_loopback
 from portside.local.protocol import parser, serializer
-from portside.local.protocol.call import Call, Handler
+from portside.local.protocol.call import Call, Handler, Value
 from portside.local.protocol.fault import Fault
 from portside.local.protocol.message import ClientGoneError, Request, Response
 from portside.local.protocol.service import (
     DELEGATED,
+    ECR,
     GLOBAL,
     RUNTIME,
     S3,
     STS,
+    Operation,
     Service,
     find_operation,
     find_service,
@@ -69,7 +74,14 @@ INVOCATION_PAYLOAD_BYTES: Final = 64 * 1024 * 1024
 """Largest body of an invocation that is held in memory: ours, well above SageMaker's own limits,
 which depend on the endpoint and are refused by the runtime in its own words."""
 
+LAYER_PART_PAYLOAD_BYTES: Final = 28 * 1024 * 1024
+"""Largest body of an UploadLayerPart: 20 MiB of a layer (BC LayerPartBlob) in base64, and names."""
+
 OWN_PREFIX: Final = "/_portside/"
+REGISTRY_PREFIX: Final = "/v2/"
+"""The OCI distribution specification's; no bucket has a name as short."""
+
+_NOT_A_PROGRAM: Final = "requests of web pages and for other hosts are refused"
 
 _log = logging.getLogger(__name__)
 
@@ -89,6 +101,14 @@ class Objects(Protocol):
         ...
 
 
+class Registry(Protocol):
+    """Who answers docker, podman and skopeo."""
+
+    async def answer(self, request: Request, body: Body) -> Response:
+        """Answer a request under `/v2/`, whoever sent it."""
+        ...
+
+
 class Delegated(Protocol):
     """Who answers IAM, STS, SNS, CloudWatch and Application Auto Scaling."""
 
@@ -103,6 +123,7 @@ class Parts:
 
     objects: Objects
     delegated: Delegated
+    registry: Registry
     operations: Mapping[str, Mapping[str, Handler]]
     """Handlers by botocore's names of service and operation."""
 
@@ -157,6 +178,8 @@ class Gateway:
         self._region = region
         self._clock = clock
         self._loopback_only = loopback_only
+        # Each takes some 120 MB while it is read and decoded, and clients send a dozen at once.
+        self._one_layer_part = asyncio.Lock()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -203,6 +226,8 @@ class Gateway:
     ) -> Response:
         if request.path.startswith(OWN_PREFIX):
             return await self._answer_own(request, claim, body, request_id=request_id)
+        if _is_for_registry(request, claim):
+            return await self._answer_registry(request, body)
         if sigv2.is_link(request):
             return await self._answer_link(request, body)
         if isinstance(claim, sigv4.Denial):
@@ -211,7 +236,16 @@ class Gateway:
         if service is None:
             raise not_built(f"The service `{claim.service}`")
         asked = Asked(request=request, request_id=request_id, claim=claim, service=service)
-        return await self._answer_signed(asked, body)
+        if not _is_layer_part(asked):
+            return await self._answer_signed(asked, body)
+        await self._check_key(asked, body)
+        async with self._one_layer_part:
+            return await self._answer_signed(asked, body)
+
+    async def _answer_registry(self, request: Request, body: Body) -> Response:
+        if not _from_a_program(request, loopback_only=self._loopback_only):
+            return _json(403, {"errors": [{"code": "DENIED", "message": _NOT_A_PROGRAM}]})
+        return await self._parts().registry.answer(request, body)
 
     async def _answer_link(self, request: Request, body: Body) -> Response:
         verdict = sigv2.verify(request, secrets=self._keys, now=self._now())
@@ -246,8 +280,7 @@ class Gateway:
             raise not_built(f"`{asked.service.name}:{operation.name}`")
         if asked.claim.region != self._region:
             raise _other_region(asked.claim.region, self._region)
-        params = parser.parse(operation, asked.request, content)
-        validate(operation, params)
+        params = await _parse(operation, asked.request, content)
         call = Call(
             service=asked.service.name,
             operation=operation.name,
@@ -259,8 +292,16 @@ class Gateway:
         )
         return serializer.serialize(operation, await handlers[operation.name](call))
 
+    async def _check_key(self, asked: Asked, body: Body) -> None:
+        """Refuse whose key is not known before memory is given to what he sends."""
+        secret = self._keys.secret_of(asked.claim.access_key_id, token=asked.claim.token)
+        if isinstance(secret, sigv4.Reason):
+            async for _ in body:  # to its end, so that he hears why
+                pass
+            raise deny(asked.service, sigv4.Denial(reason=secret))
+
     async def _read_proved(self, asked: Asked, body: Body) -> tuple[sigv4.Caller, bytes]:
-        content = await body.read(limit=_body_limit(asked.service))
+        content = await body.read(limit=_body_limit(asked))
         return self._prove(asked, body_hash=body.sha256), content
 
     def _prove(self, asked: Asked, *, body_hash: str) -> sigv4.Caller:
@@ -289,7 +330,7 @@ class Gateway:
         self, request: Request, claim: sigv4.Claim | sigv4.Denial, body: Body, *, request_id: str
     ) -> Response:
         if not _from_a_program(request, loopback_only=self._loopback_only):
-            return _json(403, {"error": "requests of web pages and for other hosts are refused"})
+            return _json(403, {"error": _NOT_A_PROGRAM})
         match request.method, request.path.removeprefix(OWN_PREFIX):
             case "GET", "health":
                 return _json(200, self._platform.health())
@@ -329,8 +370,32 @@ def _from_a_program(request: Request, *, loopback_only: bool) -> bool:
     return not from_browser and (is_loopback(name) or not loopback_only)
 
 
-def _body_limit(service: Service) -> int:
-    return INVOCATION_PAYLOAD_BYTES if service is RUNTIME else CONTROL_PAYLOAD_BYTES
+def _is_for_registry(request: Request, claim: sigv4.Claim | sigv4.Denial) -> bool:
+    """Whether it is for `/v2/`, and no object of a bucket that stands in the host's name."""
+    is_there = f"{request.path}/".startswith(REGISTRY_PREFIX)
+    return is_there and isinstance(claim, sigv4.Denial) and not sigv2.is_link(request)
+
+
+def _body_limit(asked: Asked) -> int:
+    if asked.service is RUNTIME:
+        return INVOCATION_PAYLOAD_BYTES
+    return LAYER_PART_PAYLOAD_BYTES if _is_layer_part(asked) else CONTROL_PAYLOAD_BYTES
+
+
+def _is_layer_part(asked: Asked) -> bool:
+    """Whether it is the one operation of the control plane whose bodies are large."""
+    target = asked.request.header("x-amz-target") or ""
+    return asked.service is ECR and target.endswith(".UploadLayerPart")
+
+
+async def _parse(operation: Operation, request: Request, content: bytes) -> dict[str, Value]:
+    """The input, checked; in a thread what would hold everybody up."""
+    if len(content) > CONTROL_PAYLOAD_BYTES and operation.service is ECR:
+        params = await asyncio.to_thread(parser.parse, operation, request, content)
+    else:
+        params = parser.parse(operation, request, content)
+    validate(operation, params)
+    return params
 
 
 def _who_refuses(request: Request, claim: sigv4.Claim | sigv4.Denial) -> Service:

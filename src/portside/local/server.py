@@ -22,6 +22,7 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import uvicorn
 
@@ -39,14 +40,20 @@ from portside.local.clock import Clock, SystemClock
 from portside.local.data_folder import OWN_STORE, DataFolder, Keys, Running
 from portside.local.delegated.delegated import Delegated
 from portside.local.delegated.role_check import AnyRole, Permissions, RoleCheck, Roles
+from portside.local.ecr.login import USER
+from portside.local.ecr.model_image import HeldImages
+from portside.local.ecr.registry import EcrRegistry
 from portside.local.endpoint.autoscaling import Autoscaler
 from portside.local.endpoint.census import take_census
 from portside.local.endpoint.controller import Controller
 from portside.local.endpoint.provision import Provisioner
 from portside.local.endpoint.scaled_capacity import EndpointCapacities
 from portside.local.gateway import Gateway, Parts
-from portside.local.instance import leftover
+from portside.local.instance import leftover, output
 from portside.local.instance.container import ContainerLauncher
+from portside.local.instance.image.image_pull import ImagePulls, Registry
+from portside.local.instance.image.pushed_image import PushedImages
+from portside.local.instance.image.root_probe import RootProbe
 from portside.local.instance.instance import Launcher, Pinger
 from portside.local.instance.instance_client import InstanceClient
 from portside.local.instance.launcher import KINDS, ChosenLauncher, EngineChoice
@@ -116,7 +123,8 @@ def run(options: Options) -> None:
 
 async def _serve(options: Options, folder: DataFolder, keys: Keys, bound: socket.socket) -> None:
     clock = SystemClock()
-    platform = Platform(folder, keys=keys, options=options, clock=clock)
+    running = _running(options, port=bound.getsockname()[1])
+    platform = Platform(folder, keys=keys, options=options, clock=clock, url=running.url)
     gateway = Gateway(
         platform=platform,
         keys=keys,
@@ -125,7 +133,6 @@ async def _serve(options: Options, folder: DataFolder, keys: Keys, bound: socket
         clock=clock,
         loopback_only=listener.is_loopback(options.host),
     )
-    running = _running(options, port=bound.getsockname()[1])
     server = _Server(gateway, on_started=lambda: data_folder.announce(folder, running))
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -141,8 +148,11 @@ async def _serve(options: Options, folder: DataFolder, keys: Keys, bound: socket
 class Platform:
     """The parts behind the gateway, put up, cleared away, put up again."""
 
-    def __init__(self, folder: DataFolder, *, keys: Keys, options: Options, clock: Clock) -> None:
+    def __init__(
+        self, folder: DataFolder, *, keys: Keys, options: Options, clock: Clock, url: str
+    ) -> None:
         self._folder = folder
+        self._address = urlsplit(url).netloc
         self._keys = keys
         self._options = options
         self._clock = clock
@@ -197,8 +207,22 @@ class Platform:
             clock=self._clock,
         )
         objects = ObjectStore(source, region=self._options.region, clock=self._clock)
+        registry = EcrRegistry.open(
+            self._folder.images,
+            keys=self._keys,
+            account=self._options.account,
+            region=self._options.region,
+            address=self._address,
+            clock=self._clock,
+        )
+        images = PushedImages(self._folder.trees, store=registry.images)
         launcher = _launcher(
-            self._options.engine, folder=self._folder, logs=logs, clock=self._clock
+            self._options.engine,
+            folder=self._folder,
+            logs=logs,
+            clock=self._clock,
+            images=images,
+            registry=Registry(address=self._address, user=USER, password=registry.password),
         )
         delegated = Delegated(
             self._folder.journal_file,
@@ -226,6 +250,7 @@ class Platform:
             ),
             artifacts=artifacts,
             alarms=delegated,
+            images=images,
             clock=self._clock,
             pace=self._options.pace,
         )
@@ -239,10 +264,11 @@ class Platform:
             client=client,
             clock=self._clock,
             permissions=permissions,
+            images=HeldImages(registry.images, holders=launcher),
             recorder=recorder,
             capture=capture,
             limits=_limits(self._options),
-        )
+        ) | {"ecr": registry.operations}
         meter = UtilizationMeter(
             store,
             switch=controller,
@@ -266,11 +292,13 @@ class Platform:
         parts = Parts(
             objects=objects,
             delegated=FreshCloudWatch(delegated, recorder=recorder),
+            registry=registry.distribution,
             operations=operations,
         )
         return _RunningParts(
             parts=parts,
             store=store,
+            registry=registry,
             client=client,
             launcher=launcher,
             objects=objects,
@@ -287,6 +315,7 @@ class Platform:
 class _RunningParts:
     parts: Parts
     store: Store
+    registry: EcrRegistry
     client: InstanceClient
     launcher: ChosenLauncher
     objects: ObjectStore
@@ -310,6 +339,7 @@ class _RunningParts:
         await asyncio.gather(self.controller.stop(), self.recorder.stop(), self.capture.stop())
         await asyncio.gather(self.objects.stop(), self.delegated.stop())
         await self.client.close()
+        self.registry.close()
         self.store.close()
 
     def services(self) -> dict[str, str]:
@@ -331,7 +361,13 @@ def _limits(options: Options) -> Limits:
 
 
 def _launcher(
-    choice: EngineChoice, *, folder: DataFolder, logs: LogStore, clock: Clock
+    choice: EngineChoice,
+    *,
+    folder: DataFolder,
+    logs: LogStore,
+    clock: Clock,
+    images: PushedImages,
+    registry: Registry,
 ) -> ChosenLauncher:
     """What starts instances; the programs of the engines get the environment that we have."""
     containers = ContainerLauncher(
@@ -340,11 +376,23 @@ def _launcher(
         find=partial(find_engine, runner=SystemRunner(os.environ)),
         logs=logs,
         clock=clock,
+        pulls=ImagePulls(folder.containers / ".pulls", images=images, registry=registry),
     )
     processes = ProcessLauncher(
-        folder=folder.instances, logs=logs, clock=clock, memory_cgroups=MemoryCgroups.find()
+        folder=folder.instances,
+        logs=logs,
+        clock=clock,
+        memory_cgroups=MemoryCgroups.find(),
+        images=images,
     )
-    return ChosenLauncher(choice, processes=processes, containers=containers)
+    return ChosenLauncher(
+        choice,
+        processes=processes,
+        containers=containers,
+        images=images,
+        probe=RootProbe(),
+        keeper=partial(output.keeper, logs=logs, clock=clock),
+    )
 
 
 def _capacity(

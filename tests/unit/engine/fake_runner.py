@@ -43,7 +43,10 @@ class FakeAttached:
 
 @dataclass
 class FakeRunner:
-    """`images` are ids by name; `refusals` are complaints by the first words of an order."""
+    """`images` are ids by name, and `registry` those that can be pulled.
+
+    `refusals` are complaints by the first words of an order.
+    """
 
     images: dict[str, dict[str, object]] = field(default_factory=dict)
     networks: set[str] = field(default_factory=set)
@@ -53,6 +56,8 @@ class FakeRunner:
     orders: list[tuple[str, ...]] = field(default_factory=list)
     environments: list[Mapping[str, str]] = field(default_factory=list)
     env_files: list[str] = field(default_factory=list)
+    registry: dict[str, dict[str, object]] = field(default_factory=dict)
+    auth_files: list[str] = field(default_factory=list)
     attached: list[FakeAttached] = field(default_factory=list)
 
     def engine(self, kind: EngineKind = EngineKind.PODMAN, *, limits_memory: bool = True) -> Engine:
@@ -100,6 +105,13 @@ class FakeRunner:
                 return Done(code=1, errors="Error: network not found")
             case ("network", "create", name):
                 self.networks.add(name)
+            case ("pull", *options, name):
+                self.auth_files.append(Path(options[2]).read_text())
+                if name not in self.registry:
+                    return Done(code=125, errors="Error: manifest unknown")
+                self.images[name] = self.registry[name]
+            case ("tag", name, other):
+                self.images[other] = self.images[name]
             case ("create", *options):
                 self._create(options)
             case ("rm", *options):

@@ -59,3 +59,19 @@ def test_confined_in_each_engine_s_words(kind: EngineKind, own: tuple[str, ...])
 def test_podman_is_told_not_to_wait_before_it_removes() -> None:
     assert command.remove(EngineKind.PODMAN, ("a", "b"))[-4:] == ("--time", "0", "a", "b")
     assert command.remove(EngineKind.DOCKER, ("a",)) == ("rm", "--force", "--volumes", "a")
+
+
+def test_podman_is_told_of_the_password_s_file_and_that_there_is_no_tls() -> None:
+    words = command.pull(EngineKind.PODMAN, "127.0.0.1:1/a@sha256:b", folder=Path("/f"))
+
+    assert words[0] == "pull"
+    assert words[2:5] == ("--authfile", "/f/config.json", "--tls-verify=false")
+    assert words[-1] == "127.0.0.1:1/a@sha256:b"
+
+
+def test_docker_finds_its_server_though_its_settings_are_others() -> None:
+    words = command.pull(
+        EngineKind.DOCKER, "127.0.0.1:1/a@sha256:b", folder=Path("/f"), server="unix:///s"
+    )
+
+    assert words[:5] == ("--config", "/f", "--host", "unix:///s", "pull")

@@ -112,9 +112,23 @@ _NAMES: Final = st.sampled_from(NAMES)
 _ARNS: Final = st.sampled_from(
     [f"{ARN}endpoint/ner", f"{ARN}model/ner", f"{ARN}model/none", "arn:aws:sagemaker:us-east-1:0:x"]
 )
+_DIGESTS: Final = st.sampled_from(
+    [f"sha256:{'0' * 64}", "sha256:00", "sha256:../../etc/passwd", "md5:00", ""]
+)
 _SHAPED: Final = {
     "Url": st.sampled_from([URL, "s3://bucket", "s3://", "https://example.com/x", "bucket/key"]),
     "ContainerImage": st.sampled_from([IMAGE, "nginx", "a@sha256:0"]),
     "RoleArn": st.just("arn:aws:iam::000000000000:role/r"),
     "ResourceArn": _ARNS,
+    # ECR's
+    "RepositoryName": st.sampled_from(["app", "app", "none", "a/b", "../x", "A"]),
+    "UploadId": st.sampled_from(["00000000-0000-0000-0000-000000000000", "../index.sqlite3"]),
+    "ImageManifest": st.sampled_from(["{}", "[]", "{", '{"manifests": []}', "null"]),
+    "ImageTag": st.sampled_from(["1", "1", "none", "../1", "x" * 300]),
+    "ImageDigest": _DIGESTS,
+    "LayerDigest": _DIGESTS,
+    "BatchedOperationLayerDigest": _DIGESTS,
+    "Arn": st.sampled_from(
+        ["arn:aws:ecr:us-east-1:000000000000:repository/app", "arn:aws:ecr:x", ":repository/"]
+    ),
 }

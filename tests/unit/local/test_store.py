@@ -181,7 +181,7 @@ def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
 
 def test_a_write_to_a_full_disk_changes_nothing_and_the_next_one_can(tmp_path: Path) -> None:
     connection = sqlite3.connect(tmp_path / "state.sqlite3", isolation_level=None)
-    migrate(connection, tmp_path)
+    migrate(connection, tmp_path, migrations=MIGRATIONS)
     store, arn, long = Store(connection), f"{ARN}model/ner", {"a": "1" * 100_000}
     store.add(model("ner"))
 

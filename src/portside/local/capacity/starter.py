@@ -59,6 +59,7 @@ class FleetSpec:
             log_stream=f"{self.variant.name}/{instance_id}",
             memory_limit_bytes=serverless["MemorySizeInMB"] * _MIB if serverless else None,
             is_confined=serverless is not None,
+            instance_type=None if serverless else self.variant.instance_type,
         )
 
 

@@ -107,10 +107,10 @@ class RoleCheck:
             reference = parse(image)
         except BuildError:
             return False
-        if not reference.is_ecr:
-            return False
-        registry, partition = reference.registry.split("."), (role_arn or "arn:aws").split(":")[1]
-        account, region = registry[0], registry[3]
+        _, partition, _, _, account, *_ = (role_arn or "arn:aws:iam:::").split(":")
+        region = self._region
+        if reference.is_ecr:  # else the local ECR by its address: CreateModel takes no other
+            account, _, _, region, *_ = reference.registry.split(".")
         repository = f"arn:{partition}:ecr:{region}:{account}:repository/{reference.repository}"
         wanted = {"ecr:GetAuthorizationToken": "*", **dict.fromkeys(_PULL, repository)}
         return await self._may(role_arn, wanted, region=region, owner=account)

@@ -20,7 +20,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final, assert_never
+from typing import TYPE_CHECKING, Final, Protocol, assert_never
 
 from portside.local.capacity.capacity import PingFailedError
 from portside.local.capacity.traffic import Traffic
@@ -33,6 +33,8 @@ from portside.local.state.resource import Kind
 from portside.local.state.store import StateFileError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from portside.local.capacity.capacity import Capacity
     from portside.local.capacity.traffic import Running
     from portside.local.clock import Clock
@@ -40,7 +42,7 @@ if TYPE_CHECKING:
     from portside.local.endpoint.shift import Alarms, ShiftPlan
     from portside.local.instance.instance import Launcher
     from portside.local.s3.artifact_cache import ArtifactCache
-    from portside.local.state.deployment import Deployment
+    from portside.local.state.deployment import Deployment, Variant
     from portside.local.state.store import Store
 
 _log = logging.getLogger(__name__)
@@ -49,6 +51,14 @@ _WRITE_RETRY_S: Final = 1.0
 """Between two attempts while the state file cannot be written."""
 
 _MAX_REASON_LENGTH: Final = 1024  # BC FailureReason
+
+
+class ImageTrees(Protocol):
+    """What is kept of images for as long as an endpoint needs it."""
+
+    async def prune(self, *, in_use: Callable[[], set[str]]) -> None:
+        """Remove what is of other images than those with these digests."""
+        ...
 
 
 class Controller:
@@ -66,6 +76,7 @@ class Controller:
         artifacts: ArtifactCache,
         alarms: Alarms,
         clock: Clock,
+        images: ImageTrees | None = None,
         pace: float = 1.0,
     ) -> None:
         self._store = store
@@ -74,6 +85,7 @@ class Controller:
         self._artifacts = artifacts
         self._alarms = alarms
         self._clock = clock
+        self._images = images
         self._pace = pace
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._traffic: dict[str, Traffic] = {}  # by endpoint
@@ -341,24 +353,29 @@ class Controller:
                 changed = changed.moved(event, at_ms=self._clock.now_ms())
             self._store.save(changed.resource())
 
-    def _digests(self) -> set[str]:
-        """The artifacts that endpoints need: what they run and what they are about to."""
-        endpoints = [Endpoint.of(resource) for resource in self._store.all_of(Kind.ENDPOINT)]
-        return {
-            variant.model_data_digest
-            for endpoint in endpoints
-            for each in (endpoint.deployment, endpoint.pending)
-            if each is not None
-            for variant in each.variants
-            if variant.model_data_digest is not None
-        }
+    def _artifact_digests(self) -> set[str]:
+        """The artifacts that endpoints need."""
+        return {variant.model_data_digest or "" for variant in self._variants()}
+
+    def _image_digests(self) -> set[str]:
+        """The images that endpoints need."""
+        return {(variant.resolved_image or "").partition("@")[2] for variant in self._variants()}
+
+    def _variants(self) -> Iterator[Variant]:
+        """Of all endpoints: what they run and what they are about to."""
+        for resource in self._store.all_of(Kind.ENDPOINT):
+            endpoint = Endpoint.of(resource)
+            for deployment in (endpoint.deployment, endpoint.pending):
+                yield from () if deployment is None else deployment.variants
 
     async def _tidy(self) -> None:
-        """Remove artifacts that nobody needs; what cannot be removed now is tried again later."""
+        """Remove what no endpoint needs; what cannot be removed now is tried again later."""
         try:
-            await self._artifacts.prune(in_use=self._digests)
+            await self._artifacts.prune(in_use=self._artifact_digests)
+            if self._images is not None:
+                await self._images.prune(in_use=self._image_digests)
         except OSError:
-            _log.exception("could not remove unused model artifacts")
+            _log.exception("could not remove unused model artifacts or images")
 
 
 def _pending(endpoint: Endpoint) -> Deployment:

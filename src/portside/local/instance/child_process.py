@@ -21,6 +21,7 @@ from portside.local.instance import output, straggler
 from portside.local.instance.removal import remove
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 _MIB: Final = 1024 * 1024
@@ -60,6 +61,7 @@ class ChildProcess:
         printed: Printed,
         keep: output.Keep,
         memory_limit: MemoryLimit | None,
+        on_gone: Callable[[], None] = lambda: None,
     ) -> None:
         self.port = port
         self._process = process
@@ -67,6 +69,7 @@ class ChildProcess:
         self._printed = printed
         self._keep = keep
         self._memory_limit = memory_limit
+        self._on_gone = on_gone
         self._was_told_to_end = False
         self._watching = asyncio.create_task(self._watch())
 
@@ -110,6 +113,7 @@ class ChildProcess:
         if self._memory_limit is not None:
             self._memory_limit.remove()
         remove(self._folder)
+        self._on_gone()
         return code
 
 

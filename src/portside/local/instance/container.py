@@ -1,7 +1,8 @@
 """Instances as containers of docker or podman: as SageMaker runs them, on this machine.
 
-    image held? ─▶ own folder, free port ─▶ created ─▶ started and attached to
-                                            output ─▶ log store, line by line
+    image held, or pulled from the local ECR?
+         └─▶ own folder, free port ─▶ created ─▶ started and attached to
+                                                 output ─▶ log store, line by line
     exit ─▶ container removed ─▶ output read to the end ─▶ how it ended ─▶ folder removed
 
 A folder is made before its container and removed after it, so that where there is none
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from portside.engine.engine import ContainerState, Engine, Image
     from portside.engine.runner import Attached
     from portside.local.clock import Clock
+    from portside.local.instance.image.image_pull import ImagePulls
     from portside.local.instance.instance import InstanceSpec
     from portside.local.log.log_store import LogStore
 
@@ -50,7 +52,8 @@ class ContainerLauncher:
     """Starts instances as containers. `folder` holds one folder for each while it runs.
 
     `find` finds the engine, of several kinds the first that is usable; it raises
-    `MissingToolError`, and is asked when the first container is.
+    `MissingToolError`, and is asked when the first container is. `pulls` brings the engine what
+    was pushed to the local ECR; any other image it has to hold by itself.
     """
 
     def __init__(
@@ -61,7 +64,9 @@ class ContainerLauncher:
         find: Callable[[tuple[EngineKind, ...]], Awaitable[Engine]],
         logs: LogStore,
         clock: Clock,
+        pulls: ImagePulls | None = None,
     ) -> None:
+        self._pulls = pulls
         self._folder = folder
         self._kinds = kinds
         self._find = find
@@ -103,6 +108,8 @@ class ContainerLauncher:
 
     def kill_leftovers(self) -> None:
         """Begin to remove the containers of an earlier life; none is started before it is done."""
+        if self._pulls is not None:
+            self._pulls.clear()
         left = [kind for kind in EngineKind if _holds_anything(self._folder / kind)]
         if left:
             self._clearing = asyncio.create_task(self._clear(left))
@@ -122,7 +129,8 @@ class ContainerLauncher:
     async def _launch(self, spec: InstanceSpec, *, keep: output.Keep) -> RunningContainer:
         engine = await self.engine()
         try:
-            image = await _find_image(engine, spec.image)
+            pulled = await self._pulls.find(engine, spec.image) if self._pulls else None
+            image = pulled or await _find_image(engine, spec.image)
         except ImageMissingError as error:
             raise EngineError(f"{engine} does not hold {spec.image} any more") from error
         await self._network.make(engine)

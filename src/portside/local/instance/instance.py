@@ -46,7 +46,7 @@ class InstanceSpec:
 
     `memory_limit_bytes`: what it may have; it is ended when it takes more.
     `is_confined`: as on serverless, with an unprivileged user, a tree that cannot be written to
-    but for the temp folder, and no `/dev/shm`.
+    but for the temp folder, and no `/dev/shm`. `instance_type` is None on serverless.
     """
 
     instance_id: str
@@ -58,6 +58,7 @@ class InstanceSpec:
     log_stream: str
     memory_limit_bytes: int | None = None
     is_confined: bool = False
+    instance_type: str | None = None
 
 
 class Process(Protocol):

@@ -1,6 +1,7 @@
 """Instances as processes of this machine: the launcher for where there are no containers.
 
-    spec ─▶ own folder, free port, clean environment ─▶ confinement ─▶ leash ─▶ runtime
+    spec ─▶ own folder, free port ─┬─ clean environment ─▶ confinement ─▶ leash ─▶ runtime
+                                   └─ tree of a pushed image ─▶ its root entered ─▶ its program
 
 Confinement and a limit of memory are for serverless instances only. `child_process` tells what
 becomes of it from then on.
@@ -10,39 +11,40 @@ from __future__ import annotations
 
 import logging
 import socket
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from portside.contract import ENV_BIND_HOST, ENV_BIND_TO_PORT, ENV_MODEL_DIR
+from portside.errors import BuildError
 from portside.local.instance import (
-    confinement,
-    leash,
     leftover,
     output,
     runtime_image,
     straggler,
 )
 from portside.local.instance.child_process import ChildProcess, spawn
+from portside.local.instance.image.image_start import image_start
 from portside.local.instance.memory_watch import MemoryWatch
 from portside.local.instance.removal import remove
+from portside.local.instance.start import LOOPBACK, Place, Start, new_place, runtime_start
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from portside.local.clock import Clock
     from portside.local.instance.child_process import MemoryLimit
+    from portside.local.instance.image.pushed_image import PushedImage, PushedImages
     from portside.local.instance.instance import InstanceSpec
     from portside.local.instance.memory_cgroup import MemoryCgroups
     from portside.local.log.log_store import LogStore
 
 _log = logging.getLogger(__name__)
 
-LOOPBACK: Final = "127.0.0.1"
-
-_SYSTEM_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-
 
 class ProcessLauncher:
-    """Starts instances as processes. `folder` holds one folder for each while it runs."""
+    """Starts instances as processes. `folder` holds one folder for each while it runs.
+
+    `images` are those of the local ECR; any other name is taken for the runtime's.
+    """
 
     def __init__(
         self,
@@ -52,6 +54,7 @@ class ProcessLauncher:
         clock: Clock,
         command: tuple[str, ...] = runtime_image.COMMAND,
         memory_cgroups: MemoryCgroups | None = None,
+        images: PushedImages | None = None,
     ) -> None:
         self._folder = folder
         self._logs = logs
@@ -59,6 +62,7 @@ class ProcessLauncher:
         self._command = command
         self._memory_cgroups = memory_cgroups
         self._memory_watch = MemoryWatch(clock=clock)
+        self._images = images
         self._running: dict[int, ChildProcess] = {}
 
     async def resolve(self, image: str) -> str:
@@ -66,29 +70,60 @@ class ProcessLauncher:
         return runtime_image.resolve(image)
 
     async def launch(self, spec: InstanceSpec) -> ChildProcess:
-        """Start the runtime on a free port; raises OSError when the machine cannot."""
-        folder = self._folder / spec.instance_id
-        remove(folder)
-        temp = folder / "tmp"
-        temp.mkdir(parents=True, exist_ok=True)
-        port = self._free_port()
+        """Start the runtime or a pushed image on a free port; raises OSError if it cannot be."""
+        pushed = self._images.find(spec.image) if self._images else None
+        if self._images is not None and pushed is not None:
+            return await self._launch_pushed(spec, pushed, images=self._images)
+        place = self._new_place(spec)
+        return await self._start(spec, runtime_start(self._command, spec, place=place), place=place)
+
+    async def _launch_pushed(
+        self, spec: InstanceSpec, image: PushedImage, *, images: PushedImages
+    ) -> ChildProcess:
+        release = images.hold(image)
+        try:
+            root = await images.root(image)
+            place = self._new_place(spec)
+            start = image_start(spec, image.config, root=root, place=place)
+            return await self._start(spec, start, place=place, on_gone=release)
+        except BaseException as error:
+            release()
+            if isinstance(error, BuildError):
+                keep = output.keeper(spec, logs=self._logs, clock=self._clock)
+                keep([f"The image could not be started: {error.message}".encode()])
+                remove(self._folder / spec.instance_id)
+                raise OSError(error.message) from error
+            raise
+
+    def _new_place(self, spec: InstanceSpec) -> Place:
+        return new_place(self._folder / spec.instance_id, port=self._free_port())
+
+    async def _start(
+        self,
+        spec: InstanceSpec,
+        start: Start,
+        *,
+        place: Place,
+        on_gone: Callable[[], None] = lambda: None,
+    ) -> ChildProcess:
         process, printed = await spawn(
-            _confined(self._command, spec, folder=folder, temp=temp),
-            folder=folder,
-            environment=_environment(spec, temp=temp, port=port) | straggler.mark(folder),
+            start.command,
+            folder=place.folder,
+            environment=start.environment | straggler.mark(place.folder),
         )
         keep = output.keeper(spec, logs=self._logs, clock=self._clock)
         child = ChildProcess(
             process,
-            port=port,
-            folder=folder,
+            port=place.port,
+            folder=place.folder,
             printed=printed,
             keep=keep,
             memory_limit=self._limit_memory(process.pid, spec, keep=keep),
+            on_gone=on_gone,
         )
-        self._running[port] = child
+        self._running[place.port] = child
         try:
-            leftover.write_down(folder / "process.json", pid=process.pid)
+            leftover.write_down(place.folder / "process.json", pid=process.pid)
         except OSError:
             child.kill()
             raise
@@ -136,35 +171,3 @@ class ProcessLauncher:
                 port: int = probe.getsockname()[1]
             if port not in self._running:
                 return port
-
-
-def _confined(
-    command: tuple[str, ...], spec: InstanceSpec, *, folder: Path, temp: Path
-) -> tuple[str, ...]:
-    """The command that starts it on its leash, confined where that is asked for."""
-    leashed = leash.leashed(*command)
-    if not spec.is_confined:
-        return leashed
-    python = (sys.prefix, sys.base_prefix, *sys.path)
-    shown = (folder, spec.model_dir, *(Path(place) for place in python if place))
-    return confinement.confined(leashed, temp=temp, shown=shown)
-
-
-def _environment(spec: InstanceSpec, *, temp: Path, port: int) -> dict[str, str]:
-    """Clean, not that of the local SageMaker: what a container would see.
-
-    The last three tell the runtime of its model and port where there is no container.
-    """
-    return {
-        "PATH": f"{Path(sys.executable).parent}:{_SYSTEM_PATH}",
-        "LANG": "C.UTF-8",
-        "HOME": str(temp),
-        "TMPDIR": str(temp),
-        "PYTHONUNBUFFERED": "1",
-        "AWS_REGION": spec.region,
-        **({"USER": confinement.USER_NAME} if spec.is_confined else {}),
-        **spec.environment,
-        ENV_MODEL_DIR: str(spec.model_dir),
-        ENV_BIND_TO_PORT: str(port),
-        ENV_BIND_HOST: LOOPBACK,
-    }

@@ -48,6 +48,8 @@ RUNTIME: Final = Service(
 )
 # Model of logs, InvalidParameterException.
 LOGS: Final = Service(name="logs", wire=Wire.JSON, invalid_code="InvalidParameterException")
+# Model of ecr, InvalidParameterException.
+ECR: Final = Service(name="ecr", wire=Wire.JSON, invalid_code="InvalidParameterException")
 S3: Final = Service(name="s3", wire=Wire.REST_XML)
 IAM: Final = Service(name="iam", wire=Wire.QUERY)
 STS: Final = Service(name="sts", wire=Wire.QUERY)
@@ -64,7 +66,7 @@ GLOBAL: Final = frozenset({IAM, STS})
 
 _BY_SIGNING_NAME: Final = {
     "monitoring": METRICS,
-    **{service.name: service for service in (SAGEMAKER, LOGS, S3, IAM, STS, SNS, SCALING)},
+    **{service.name: service for service in (SAGEMAKER, LOGS, ECR, S3, IAM, STS, SNS, SCALING)},
 }
 
 

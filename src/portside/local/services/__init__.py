@@ -19,6 +19,7 @@ from portside.local.services.tag import TagService
 if TYPE_CHECKING:
     from portside.local.clock import Clock
     from portside.local.delegated.role_check import Permissions
+    from portside.local.ecr.model_image import Images
     from portside.local.endpoint.controller import Controller
     from portside.local.instance.instance_client import InstanceClient
     from portside.local.invocation.invocation import Limits
@@ -38,12 +39,15 @@ def operations(
     client: InstanceClient,
     clock: Clock,
     permissions: Permissions | None = None,
+    images: Images | None = None,
     recorder: Recorder,
     capture: Capture,
     limits: Limits = DEFAULT_LIMITS,
 ) -> dict[str, dict[str, Handler]]:
     """Every operation that is built, by botocore's names of service and operation."""
-    model = ModelService(store, objects=objects, clock=clock, permissions=permissions)
+    model = ModelService(
+        store, objects=objects, clock=clock, permissions=permissions, images=images
+    )
     config = EndpointConfigService(store, clock=clock)
     endpoint = EndpointService(store, controller=controller, clock=clock)
     tag = TagService(store)

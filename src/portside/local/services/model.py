@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from portside.local.clock import moment
 from portside.local.delegated.role_check import AnyRole
-from portside.local.instance.runtime_image import is_ecr
+from portside.local.ecr.model_image import AnyImage
 from portside.local.listing import list_resources
 from portside.local.refusal import (
     already_exists,
@@ -22,6 +22,7 @@ from portside.local.state.resource import Kind, Resource, arn_of
 if TYPE_CHECKING:
     from portside.local.clock import Clock
     from portside.local.delegated.role_check import Permissions
+    from portside.local.ecr.model_image import Images
     from portside.local.protocol.call import Call
     from portside.local.protocol.fault import Fault
     from portside.local.s3.artifact_cache import Objects
@@ -55,8 +56,10 @@ class ModelService:
         objects: Objects,
         clock: Clock,
         permissions: Permissions | None = None,
+        images: Images | None = None,
     ) -> None:
         self._store = store
+        self._images = images or AnyImage()
         self._objects = objects
         self._permissions = permissions or AnyRole()
         self._clock = clock
@@ -77,6 +80,7 @@ class ModelService:
         )
         if self._store.find(model.arn) is not None:
             raise already_exists(Kind.MODEL, model.arn)
+        await self._images.check(model.members["PrimaryContainer"]["Image"])
         await self._check_artifact(call, model.members["PrimaryContainer"])
         tags = {tag["Key"]: tag["Value"] for tag in params.get("Tags", [])}
         if not self._store.add(model, tags=tags):
@@ -149,7 +153,8 @@ def _container(params: dict[str, Any]) -> dict[str, Any]:
     refuse_unbuilt(container, _UNBUILT_CONTAINER, of="a container")
     if container.get("Mode", "SingleModel") != "SingleModel":
         raise not_built("A multi-model endpoint (Mode MultiModel)")
-    _check_image(container.get("Image"))
+    if "Image" not in container:
+        raise invalid("A container must name its Image.")
     environment = container.get("Environment", {})
     if (
         sum(len(f"{key}{value}".encode()) for key, value in environment.items())
@@ -161,16 +166,6 @@ def _container(params: dict[str, Any]) -> dict[str, Any]:
     if source := container.pop("ModelDataSource", None):
         container["ModelDataUrl"] = _source_url(container, source)
     return {"Mode": "SingleModel", **container}
-
-
-def _check_image(image: str | None) -> None:
-    """The words for an image that is not of ECR were seen on AWS."""
-    if image is None:
-        raise invalid("A container must name its Image.")
-    if not is_ecr(image):
-        raise invalid(
-            f'Using non-ECR image "{image}" without Vpc repository access mode is not supported.'
-        )
 
 
 def _source_url(container: dict[str, Any], source: dict[str, Any]) -> str:

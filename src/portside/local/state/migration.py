@@ -78,15 +78,17 @@ MIGRATIONS: Final[tuple[tuple[int, str], ...]] = (
 """What made the file what it is, oldest first. Never edited: a change is a new line."""
 
 
-def migrate(connection: sqlite3.Connection, path: Path) -> None:
-    """Bring the file up to date; raises PortsideError for one of a newer version."""
+def migrate(
+    connection: sqlite3.Connection, path: Path, *, migrations: tuple[tuple[int, str], ...]
+) -> None:
+    """Bring a file up to date; raises PortsideError for one of a newer version."""
     (version,) = connection.execute("PRAGMA user_version").fetchone()
-    newest = MIGRATIONS[-1][0]
+    newest = migrations[-1][0]
     if version > newest:
         raise PortsideError(
             f"the state file `{path}` has layout {version}, and this version knows up to {newest}",
             hint="Use the newer version of Portside that wrote it, or another data folder.",
         )
-    for number, sql in MIGRATIONS:
+    for number, sql in migrations:
         if number > version:
             connection.executescript(f"BEGIN; {sql} PRAGMA user_version = {number}; COMMIT;")

@@ -20,7 +20,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from portside.errors import PortsideError
-from portside.local.state.migration import migrate
+from portside.local.state.migration import MIGRATIONS, migrate
 from portside.local.state.resource import Kind, Resource
 
 if TYPE_CHECKING:
@@ -91,6 +91,39 @@ def writing() -> Iterator[None]:
         ) from error
 
 
+def open_database(path: Path, *, migrations: tuple[tuple[int, str], ...]) -> sqlite3.Connection:
+    """Open a file of ours, made or brought up to date as needed; raises PortsideError."""
+    connection = sqlite3.connect(path, isolation_level=None)
+    try:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = NORMAL")
+        connection.execute("PRAGMA foreign_keys = ON")
+        migrate(connection, path, migrations=migrations)
+    except sqlite3.DatabaseError as error:
+        connection.close()
+        raise PortsideError(
+            f"could not open the state file `{path}`: {error}",
+            hint="Move the file away to start empty, or restore it from a copy.",
+        ) from error
+    except PortsideError:
+        connection.close()
+        raise
+    return connection
+
+
+@contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """All or nothing; raises `StateFileError`."""
+    with writing():
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            connection.execute("COMMIT")
+        finally:
+            if connection.in_transaction:  # SQLite ends one itself on a full disk
+                connection.execute("ROLLBACK")
+
+
 class Store:
     """The resources and their tags, by ARN. What writes raises `StateFileError`."""
 
@@ -100,22 +133,7 @@ class Store:
     @classmethod
     def open(cls, path: Path) -> Self:
         """Open the file, made or brought up to date as needed."""
-        connection = sqlite3.connect(path, isolation_level=None)
-        try:
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = NORMAL")
-            connection.execute("PRAGMA foreign_keys = ON")
-            migrate(connection, path)
-        except sqlite3.DatabaseError as error:
-            connection.close()
-            raise PortsideError(
-                f"could not open the state file `{path}`: {error}",
-                hint="Move the file away to start empty, or restore it from a copy.",
-            ) from error
-        except PortsideError:
-            connection.close()
-            raise
-        return cls(connection)
+        return cls(open_database(path, migrations=MIGRATIONS))
 
     @property
     def revision(self) -> int:
@@ -129,7 +147,7 @@ class Store:
     def add(self, resource: Resource, *, tags: Mapping[str, str] | None = None) -> bool:
         """Keep a new resource with its tags; False when its ARN is taken."""
         try:
-            with self._transaction():
+            with transaction(self._connection):
                 self._connection.execute(
                     "INSERT INTO resource VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", _row(resource)
                 )
@@ -195,12 +213,12 @@ class Store:
 
     def add_tags(self, arn: str, tags: Mapping[str, str]) -> None:
         """Give a resource tags; a key that it has already takes the new value."""
-        with self._transaction():
+        with transaction(self._connection):
             self._write_tags(arn, tags)
 
     def remove_tags(self, arn: str, keys: list[str]) -> None:
         """Take tags from a resource; keys that it has not are passed over."""
-        with self._transaction():
+        with transaction(self._connection):
             self._connection.executemany(
                 "DELETE FROM tag WHERE arn = ? AND key = ?", [(arn, key) for key in keys]
             )
@@ -210,17 +228,6 @@ class Store:
             "INSERT OR REPLACE INTO tag VALUES (?, ?, ?)",
             [(arn, key, value) for key, value in tags.items()],
         )
-
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        with writing():
-            self._connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield
-                self._connection.execute("COMMIT")
-            finally:
-                if self._connection.in_transaction:  # SQLite ends one itself on a full disk
-                    self._connection.execute("ROLLBACK")
 
 
 def _conditions(query: Query) -> Iterator[tuple[str, tuple[str | int, ...]]]:
