@@ -10,11 +10,12 @@
     overload   half and twice the load that Portside can carry (overload)
     packing    the checkpoint to an archive, beside tar (packing)
     proving    the checkpoint to a proven artifact, from nothing (proving)
+    image      the example to a container image, beside podman (image)
     local      an endpoint of the local SageMaker, beside its instance itself (local), and
                starts, memory, lists of many (local_life)
     a page, its figures as JSON, a plot (report); ratios held against their bars (bar)
 
-About seventeen minutes, and some more the first time. Only ratios mean something
+About twenty minutes, and some more the first time. Only ratios mean something
 on another machine, and only within one run.
 """
 
@@ -30,6 +31,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from bench.image import measure_image
 from bench.limit import measure_limit
 from bench.load import generator
 from bench.local import measure_local
@@ -47,7 +49,7 @@ from bench.result import Result, describe_machine, describe_texts, now, versions
 from bench.sentence import COUNT, sentences
 from bench.task_speed import compare_answers, measure_tasks
 
-PARTS: Final = ("tasks", "limit", "no-op", "overload", "packing", "proving", "local")
+PARTS: Final = ("tasks", "limit", "no-op", "overload", "packing", "proving", "image", "local")
 DOCS: Final = ROOT / "docs" / "benchmarks"
 
 
@@ -114,7 +116,7 @@ def _measure(parts: tuple[str, ...], effort: Effort, *, trained: Path | None) ->
     load_average = os.getloadavg()[0]
     texts = sentences()
     models = make_models()
-    agreements = tasks = limit = no_op = overload = packing = proving = local = None
+    agreements = tasks = limit = no_op = overload = packing = proving = image = local = None
     if "tasks" in parts:
         servers = task_servers(models)
         agreements = compare_answers(servers, texts[: effort.compared], logs=WORK)
@@ -135,6 +137,8 @@ def _measure(parts: tuple[str, ...], effort: Effort, *, trained: Path | None) ->
         packing = measure_packing(models)
     if "proving" in parts:
         proving = measure_proving(models.checkpoint, trained)
+    if "image" in parts:
+        image = measure_image(models, texts)
     local_life = measure_local_life() if "local" in parts else None
     if "local" in parts:
         local = measure_local(texts, rounds=effort.local_rounds, seconds=effort.local_s)
@@ -155,6 +159,7 @@ def _measure(parts: tuple[str, ...], effort: Effort, *, trained: Path | None) ->
         overload=overload,
         packing=packing,
         proving=proving,
+        image=image,
         local=local,
         local_life=local_life,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from bench.image import MOST_CHANGE_S, MOST_FIRST_S, MOST_MEMORY_BYTES, MOST_PUSHED_BYTES
 from bench.local import LEAST_REQUESTS_PER_S, MOST_OVERHEAD_MS
 from bench.local_life import (
     MOST_ANSWER_MS,
@@ -54,6 +55,7 @@ def make_bars(result: Result) -> list[Bar]:
         *_no_op_bars(result),
         *_packing_bars(result),
         *_proving_bars(result),
+        *_image_bars(result),
         *_local_bars(result),
         *_local_life_bars(result),
     ]
@@ -181,6 +183,34 @@ def _proving_bars(result: Result) -> Iterator[Bar]:
             figure=seen.trained.speedup,
             bound=2,
         )
+
+
+def _image_bars(result: Result) -> Iterator[Bar]:
+    seen = result.image
+    if seen is None:
+        return
+    yield Bar(
+        name="image of the example, times faster than podman's of the tutorial",
+        figure=seen.podman_s / seen.first.seconds,
+        bound=8,
+    )
+    memory = max(build.peak_bytes for build in (seen.first, seen.large))
+    for name, figure, bound in (
+        (
+            "its bytes without the base, in those of podman's",
+            seen.size_bytes / seen.podman_bytes,
+            0.2,
+        ),
+        ("first build with a warm cache of wheels, in 6 s", seen.first.seconds / MOST_FIRST_S, 1),
+        ("build after a change of the code, in 1 s", seen.changed.seconds / MOST_CHANGE_S, 1),
+        ("pushed then, in 200 kB", seen.changed_pushed.sent_bytes / MOST_PUSHED_BYTES, 1),
+        (
+            "building with a layer of 1.5 GB, resident memory in 300 MB",
+            memory / MOST_MEMORY_BYTES,
+            1,
+        ),
+    ):
+        yield Bar(name=name, figure=figure, bound=bound, is_least=False)
 
 
 def _local_bars(result: Result) -> Iterator[Bar]:

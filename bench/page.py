@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 from bench.bar import Bar, make_bars
+from bench.image_page import image_section
 from bench.load import Load
 from bench.local_page import local_section
 from bench.overload import DEADLINE_FACTOR, OpenLoad
@@ -30,6 +31,7 @@ def make_page(result: Result) -> str:
         _no_op(result),
         _packing(result),
         _proving(result),
+        image_section(result.image),
         local_section(result.local, result.local_life),
         _conditions(result),
     )

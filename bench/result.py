@@ -15,6 +15,7 @@ from typing import Final
 import psutil
 
 from bench.agreement import Agreement
+from bench.image import ImageSpeed
 from bench.limit import BackendLimit
 from bench.local import LocalSpeed
 from bench.local_life import LocalLife
@@ -79,6 +80,7 @@ class Result:
     overload: Overload | None
     packing: Packing | None = None
     proving: Proving | None = None
+    image: ImageSpeed | None = None
     local: LocalSpeed | None = None
     local_life: LocalLife | None = None
 

@@ -12,7 +12,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ from urllib.parse import unquote
 
 import pytest
 
+from tests.integration.container_parts import own_podman
 from tests.integration.image_parts import (
     Asked,
     Built,
@@ -35,8 +35,6 @@ from tests.integration.image_parts import (
     run,
     wait_for,
 )
-from tests.integration.test_local_container import install as install_podman
-from tests.integration.test_local_container import settings as podman_settings
 
 PROGRAM = """
 import os
@@ -263,19 +261,11 @@ class Podman:
 @pytest.fixture(scope="module")
 def podman(project: Project, pushed: str) -> Iterator[Podman]:
     """podman with the image, pulled from the registry, and nothing of the user's."""
-    if os.getuid() != 0:
-        pytest.skip("only root's podman works in every machine that tests run on")
-    install_podman()
-    folder = Path(tempfile.mkdtemp(prefix="podman-"))  # short, for podman's sockets
     access = ("--tls-verify=false", "--authfile", str(project.registry.auth_file))
-    mine = Podman(environment=podman_settings(folder), access=access)
-    try:
+    with own_podman() as own:
+        mine = Podman(environment=own.environment, access=access)
         mine("pull", *access, pushed)
         yield mine
-        mine("rm", "--force", "--all", "--time", "0")
-    finally:
-        subprocess.run(["umount", folder / "root" / "overlay"], capture_output=True, check=False)
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 AS_ROOT = ("--memory", "1g")

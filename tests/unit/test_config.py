@@ -106,6 +106,20 @@ def test_every_key_is_read(tmp_path: Path) -> None:
     )
 
 
+def test_who_makes_the_image_and_from_what(tmp_path: Path) -> None:
+    (tmp_path / "docker").mkdir()
+    (tmp_path / "docker" / "Serve").touch()
+    (tmp_path / "base.tar").touch()
+
+    by_engine = project(tmp_path, '[image]\nbuild = "dockerfile"\ndockerfile = "docker/Serve"')
+    on_file = project(tmp_path, '[image]\nbase = "base.tar"')
+    on_image = project(tmp_path, '[image]\nbase = "python:3.12-slim"')
+
+    assert by_engine.dockerfile == tmp_path / "docker" / "Serve"
+    assert (on_file.base, on_file.dockerfile) == (str(tmp_path / "base.tar"), None)
+    assert on_image.base == "python:3.12-slim"
+
+
 def test_several_endpoints_carry_the_name_of_the_project(tmp_path: Path) -> None:
     found = project(
         tmp_path,
@@ -134,13 +148,23 @@ def test_pyproject_serves_too(tmp_path: Path) -> None:
         ("[model]\nsamples = ''", "model.samples", "it is empty", "remove the key"),
         ("[image]\nrequirements = 'x.txt'", "image.requirements", "there is no file", "uv.lock"),
         ("[handler]\nfile = ''", "handler.file", "it is empty", "remove the key"),
+        ("[image]\nbase = ''", "image.base", "it is empty", "remove the key"),
+        ("[image]\nbuild = 'kaniko'", "image.build", "`kaniko` is none", "portside, dockerfile"),
+        ("[image]\nbuild = 'dockerfile'", "image.dockerfile", "no file `Dockerfile`", "path of"),
+        ("[image]\ndockerfile = 'D'", "image.dockerfile", "without it", 'build` to "dockerfile"'),
+        (
+            "[image]\nbuild = 'dockerfile'\nbase = 'x.example/y'",
+            "image.base",
+            "the Dockerfile says",
+            "remove the key",
+        ),
         ("[image]\nrequirements = ''", "image.requirements", "it is empty", "remove the key"),
         ("[model]\npath = 'gone'", "model.path", "no `gone`", "checkpoint folder"),
         ("[handler]\nfile = 'gone.py'", "handler.file", "no file `gone.py`", "load_model"),
         ("name = 3", "name", "expected a text, got a whole", "between quotes"),
         ("name = 'no spaces'", "name", "cannot be the name", "letters, digits"),
         (f"name = '{'x' * 53}'", "name", "cannot be the name", "at most 52"),
-        ("[endpoint]\nkind = 'async'", "endpoint.kind", "async", "serverless, realtime"),
+        ("[endpoint]\nkind = 'batch'", "endpoint.kind", "batch", "serverless, realtime, async"),
         ("[endpoint]\nmemory_size_mb = 1000", "endpoint.memory_size_mb", "1000 MB", "1024, 2048"),
         ("[endpoint]\nmax_concurrency = 0", "endpoint.max_concurrency", "range", "from 1 to 200"),
         ("[endpoint]\nmemory_size_mb = '2 GB'", "endpoint.memory_size_mb", "got a text", "change"),

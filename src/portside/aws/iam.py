@@ -37,13 +37,50 @@ def get_role(session: Session, name: str, *, policy_name: str) -> RoleState | No
     )
 
 
+def list_roles(session: Session, *, path: str) -> list[str]:
+    """The names of the roles below a path."""
+    with explained("iam", "ListRoles"):
+        pages = session.iam.get_paginator("list_roles").paginate(PathPrefix=path)
+        return [role["RoleName"] for page in pages for role in page["Roles"]]
+
+
+def denied_actions(
+    session: Session, arn: str, *, policy: dict[str, Any]
+) -> list[dict[str, Any]] | None:
+    """The statements of a policy with what a role may not do of them, as AWS simulates it.
+
+    None where that is not known: the caller may not ask, or nobody answers.
+    """
+    missing = []
+    for statement in policy["Statement"]:
+        actions, resources = _listed(statement["Action"]), _listed(statement["Resource"])
+        try:
+            with explained("iam", "SimulatePrincipalPolicy"):
+                answer = session.iam.simulate_principal_policy(
+                    PolicySourceArn=arn, ActionNames=actions, ResourceArns=resources
+                )
+        except RemoteError as error:
+            if error.code in _NOT_SIMULATED:
+                return None
+            raise
+        refused = {
+            result["EvalActionName"]
+            for result in answer["EvaluationResults"]
+            if result["EvalDecision"] != "allowed"
+        }
+        if refused:
+            missing.append(statement | {"Action": sorted(refused)})
+    return missing
+
+
 def create_role(
-    session: Session, name: str, *, trust: dict[str, Any], tags: dict[str, str]
+    session: Session, name: str, *, path: str, trust: dict[str, Any], tags: dict[str, str]
 ) -> None:
-    """Make a role that the trust policy's principals may assume."""
-    with explained("iam", "CreateRole"):
+    """Make a role that the trust policy's principals may assume; one that is there is no error."""
+    with _there_is_fine(), explained("iam", "CreateRole"):
         session.iam.create_role(
             RoleName=name,
+            Path=path,
             AssumeRolePolicyDocument=json.dumps(trust),
             Description="Read by a SageMaker endpoint that Portside deployed",
             Tags=[{"Key": key, "Value": value} for key, value in tags.items()],
@@ -70,6 +107,23 @@ def delete_role(session: Session, name: str, *, policy_name: str) -> None:
         session.iam.delete_role_policy(RoleName=name, PolicyName=policy_name)
     with _gone_is_fine(), explained("iam", "DeleteRole"):
         session.iam.delete_role(RoleName=name)
+
+
+_NOT_SIMULATED = {"AccessDenied", "NotImplemented", "NotImplementedError", "InternalFailure", "501"}
+"""Of a caller that may not ask, and of a local AWS that does not simulate."""
+
+
+def _listed(value: str | list[str]) -> list[str]:
+    return [value] if isinstance(value, str) else value
+
+
+@contextmanager
+def _there_is_fine() -> Iterator[None]:
+    try:
+        yield
+    except RemoteError as error:
+        if error.code != "EntityAlreadyExists":
+            raise
 
 
 @contextmanager

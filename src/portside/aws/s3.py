@@ -1,35 +1,124 @@
-"""Buckets and objects."""
+"""Buckets and objects.
+
+Of a bucket each call names the account that it has to belong to (`ExpectedBucketOwner`), since
+anybody may have made one of that name.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from boto3.exceptions import S3UploadFailedError
 
 from portside.aws.session import Session, explained
 from portside.errors import RemoteError
 
-_NOT_FOUND = {"404", "NoSuchBucket", "NoSuchKey", "NotFound"}
+if TYPE_CHECKING:
+    from mypy_boto3_s3.type_defs import PublicAccessBlockConfigurationTypeDef
+
+T = TypeVar("T")
+
+_NOT_FOUND: Final = {"404", "NoSuchBucket", "NoSuchKey", "NotFound"}
+
+_UNKNOWN: Final = {"NotImplemented", "501"}
+"""Of a store that is not S3 itself, and has no public access that could be blocked. Seen of
+SeaweedFS 4.48."""
+
+_BLOCK: Final[PublicAccessBlockConfigurationTypeDef] = {
+    "BlockPublicAcls": True,
+    "IgnorePublicAcls": True,
+    "BlockPublicPolicy": True,
+    "RestrictPublicBuckets": True,
+}
+
+_DELETED_AT_ONCE: Final = 1000
+"""Objects of one DeleteObjects. S3 API reference."""
 
 
-def bucket_exists(session: Session, bucket: str) -> bool:
-    """Whether the bucket is there and ours to read."""
-    return _found(lambda: session.s3.head_bucket(Bucket=bucket), "HeadBucket")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BucketState:
+    """How a bucket keeps what is in it."""
+
+    is_encrypted: bool
+    is_private: bool
+    is_versioned: bool
+
+
+def describe_bucket(session: Session, bucket: str) -> BucketState | None:
+    """The bucket as it stands, or None where there is none; one of another account is refused."""
+    client, owner = session.s3, session.account
+    if not _found(
+        lambda: client.head_bucket(Bucket=bucket, ExpectedBucketOwner=owner), "HeadBucket"
+    ):
+        return None
+    encryption = _unless(
+        {"ServerSideEncryptionConfigurationNotFoundError"},
+        lambda: client.get_bucket_encryption(Bucket=bucket, ExpectedBucketOwner=owner),
+        "GetBucketEncryption",
+    )
+    block = _unless(
+        {"NoSuchPublicAccessBlockConfiguration"},
+        lambda: client.get_public_access_block(Bucket=bucket, ExpectedBucketOwner=owner)[
+            "PublicAccessBlockConfiguration"
+        ],
+        "GetPublicAccessBlock",
+        unknown=_BLOCK,
+    )
+    with explained("s3", "GetBucketVersioning"):
+        versioning = client.get_bucket_versioning(Bucket=bucket, ExpectedBucketOwner=owner).get(
+            "Status"
+        )
+    return BucketState(
+        is_encrypted=encryption is not None,
+        is_private=block is not None and all(block.values()),
+        is_versioned=versioning == "Enabled",
+    )
+
+
+def secure_bucket(session: Session, bucket: str) -> None:
+    """Encrypt what comes, close the bucket to the public, keep what is overwritten."""
+    client, owner = session.s3, session.account
+    with explained("s3", "PutBucketEncryption"):
+        client.put_bucket_encryption(
+            Bucket=bucket,
+            ExpectedBucketOwner=owner,
+            ServerSideEncryptionConfiguration={
+                "Rules": [{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}]
+            },
+        )
+    _unless(
+        set(),
+        lambda: client.put_public_access_block(
+            Bucket=bucket, ExpectedBucketOwner=owner, PublicAccessBlockConfiguration=_BLOCK
+        ),
+        "PutPublicAccessBlock",
+    )
+    with explained("s3", "PutBucketVersioning"):
+        client.put_bucket_versioning(
+            Bucket=bucket,
+            ExpectedBucketOwner=owner,
+            VersioningConfiguration={"Status": "Enabled"},
+        )
 
 
 def create_bucket(session: Session, bucket: str) -> None:
-    """Make a bucket in the session's region; encrypted and not public, as S3 now makes them."""
-    with explained("s3", "CreateBucket"):
-        # us-east-1 is the one region that must not be named.
-        # Source: S3 API reference, CreateBucket, LocationConstraint.
-        if session.region == "us-east-1":
-            session.s3.create_bucket(Bucket=bucket)
-        else:
-            session.s3.create_bucket(
-                Bucket=bucket,
-                CreateBucketConfiguration={"LocationConstraint": session.region},  # type: ignore[typeddict-item]  # regions are an open set
-            )
+    """Make a bucket in the session's region; `secure_bucket` is for what S3 leaves open.
+
+    One that is there already and ours is no error.
+    """
+    # us-east-1 is the one region that must not be named.
+    # Source: S3 API reference, CreateBucket, LocationConstraint.
+    place: dict[str, Any] = {}
+    if session.region != "us-east-1":
+        place["CreateBucketConfiguration"] = {"LocationConstraint": session.region}
+    _unless(
+        {"BucketAlreadyOwnedByYou"},
+        lambda: session.s3.create_bucket(Bucket=bucket, **place),
+        "CreateBucket",
+    )
 
 
 def object_exists(session: Session, bucket: str, key: str) -> bool:
@@ -50,12 +139,12 @@ def upload(
 
 
 def list_keys(session: Session, bucket: str, *, prefix: str) -> list[str]:
-    """All keys that begin with the prefix; none where the bucket is missing."""
+    """All keys that begin with the prefix, in order; none where the bucket is missing."""
     keys: list[str] = []
     try:
         with explained("s3", "ListObjectsV2"):
             for page in session.s3.get_paginator("list_objects_v2").paginate(
-                Bucket=bucket, Prefix=prefix
+                Bucket=bucket, Prefix=prefix, ExpectedBucketOwner=session.account
             ):
                 keys += [entry["Key"] for entry in page.get("Contents", [])]
     except RemoteError as error:
@@ -64,18 +153,65 @@ def list_keys(session: Session, bucket: str, *, prefix: str) -> list[str]:
     return keys
 
 
+def list_kept_keys(session: Session, bucket: str, *, prefix: str) -> list[str]:
+    """As `list_keys`, with those that were deleted but of which a version is left."""
+    return sorted({key for key, _ in _versions(session, bucket, prefix=prefix)})
+
+
 def delete_object(session: Session, bucket: str, key: str) -> None:
-    """Remove an object; one that is gone already is no error."""
-    with explained("s3", "DeleteObject"):
-        session.s3.delete_object(Bucket=bucket, Key=key)
+    """Remove an object with all its versions; one that is gone already is no error."""
+    found = [
+        {"Key": name, "VersionId": version}
+        for name, version in _versions(session, bucket, prefix=key)
+        if name == key
+    ]
+    for first in range(0, len(found), _DELETED_AT_ONCE):
+        with explained("s3", "DeleteObjects"):
+            answer = session.s3.delete_objects(
+                Bucket=bucket,
+                Delete={"Objects": found[first : first + _DELETED_AT_ONCE], "Quiet": True},  # type: ignore[typeddict-item]  # the stubs want a TypedDict where a dict is one
+                ExpectedBucketOwner=session.account,
+            )
+        for error in answer.get("Errors", []):
+            raise RemoteError(
+                f"cannot remove `s3://{bucket}/{key}`: {error.get('Message', '')}".rstrip("."),
+                service="s3",
+                operation="DeleteObjects",
+                code=error.get("Code", "Unknown"),
+            )
+
+
+def _versions(session: Session, bucket: str, *, prefix: str) -> Iterator[tuple[str, str]]:
+    """Key and version of all that lies under a prefix, marks of what was deleted among them."""
+    try:
+        with explained("s3", "ListObjectVersions"):
+            for page in session.s3.get_paginator("list_object_versions").paginate(
+                Bucket=bucket, Prefix=prefix, ExpectedBucketOwner=session.account
+            ):
+                for entry in (*page.get("Versions", []), *page.get("DeleteMarkers", [])):
+                    yield entry["Key"], entry["VersionId"]
+    except RemoteError as error:
+        if error.code not in _NOT_FOUND:
+            raise
 
 
 def _found(look: Callable[[], object], operation: str) -> bool:
+    return _unless(_NOT_FOUND, look, operation) is not None
+
+
+def _unless(
+    absent: set[str], look: Callable[[], T], operation: str, *, unknown: T | None = None
+) -> T | None:
+    """What was asked for; None for the codes that mean that there is none.
+
+    `unknown` is for a store that does not know what is asked for.
+    """
     try:
         with explained("s3", operation):
-            look()
+            return look()
     except RemoteError as error:
-        if error.code in _NOT_FOUND:
-            return False
+        if error.code in absent:
+            return None
+        if error.code in _UNKNOWN:
+            return unknown
         raise
-    return True

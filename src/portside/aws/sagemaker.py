@@ -4,12 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from portside.aws.session import Session, explained
 from portside.errors import RemoteError
 
 T = TypeVar("T")
+
+
+class Made(NamedTuple):
+    """A Model or an EndpointConfig in a list: its name, its ARN, when it was made."""
+
+    name: str
+    arn: str
+    created_at: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,34 +70,41 @@ def create_model(
     name: str,
     *,
     image: str,
-    model_data: str,
+    model_data: str | None,
     environment: dict[str, str],
     role_arn: str,
     tags: dict[str, str],
+    vpc: dict[str, Any] | None = None,
 ) -> None:
-    """Make a Model of one container."""
+    """Make a Model of one container; `vpc` in AWS's spelling."""
+    container: dict[str, Any] = {"Image": image, "Environment": environment}
+    if model_data is not None:
+        container["ModelDataUrl"] = model_data
     with explained("sagemaker", "CreateModel"):
         session.sagemaker.create_model(
             ModelName=name,
-            PrimaryContainer={
-                "Image": image,
-                "ModelDataUrl": model_data,
-                "Environment": environment,
-            },
+            PrimaryContainer=container,  # type: ignore[arg-type]  # as above
             ExecutionRoleArn=role_arn,
             Tags=_tag_list(tags),
+            **({} if vpc is None else {"VpcConfig": vpc}),  # type: ignore[arg-type]  # built and checked in deploy.desired
         )
 
 
 def create_endpoint_config(
-    session: Session, name: str, *, variants: list[dict[str, Any]], tags: dict[str, str]
+    session: Session,
+    name: str,
+    *,
+    variants: list[dict[str, Any]],
+    settings: dict[str, Any],
+    tags: dict[str, str],
 ) -> None:
-    """Make an EndpointConfig; `variants` are ProductionVariants in AWS's spelling."""
+    """Make an EndpointConfig; `variants` (ProductionVariants) and `settings` in AWS's spelling."""
     with explained("sagemaker", "CreateEndpointConfig"):
         session.sagemaker.create_endpoint_config(
             EndpointConfigName=name,
-            ProductionVariants=variants,  # type: ignore[arg-type]  # built and checked in deploy.resources
+            ProductionVariants=variants,  # type: ignore[arg-type]  # built and checked in deploy.desired
             Tags=_tag_list(tags),
+            **settings,
         )
 
 
@@ -101,10 +116,70 @@ def create_endpoint(session: Session, name: str, *, config_name: str, tags: dict
         )
 
 
-def update_endpoint(session: Session, name: str, *, config_name: str) -> None:
-    """Move an endpoint to another EndpointConfig; it is Updating when this returns."""
+def update_endpoint(
+    session: Session,
+    name: str,
+    *,
+    config_name: str,
+    deployment: dict[str, Any] | None,
+    retain_capacity: bool,
+) -> None:
+    """Move an endpoint to another EndpointConfig; it is Updating when this returns.
+
+    `deployment` is a DeploymentConfig in AWS's spelling. `retain_capacity` leaves instance counts
+    as they are, and takes weights and data capture from the new config.
+    """
+    extra: dict[str, Any] = {} if deployment is None else {"DeploymentConfig": deployment}
+    if retain_capacity:
+        changed = ("DesiredWeight", "DataCaptureConfig")
+        extra["RetainAllVariantProperties"] = True
+        extra["ExcludeRetainedVariantProperties"] = [
+            {"VariantPropertyType": name} for name in changed
+        ]
     with explained("sagemaker", "UpdateEndpoint"):
-        session.sagemaker.update_endpoint(EndpointName=name, EndpointConfigName=config_name)
+        session.sagemaker.update_endpoint(
+            EndpointName=name, EndpointConfigName=config_name, **extra
+        )
+
+
+def set_tags(session: Session, arn: str, *, tags: dict[str, str], removed: list[str]) -> None:
+    """Put tags on a resource, and take others away."""
+    if tags:
+        with explained("sagemaker", "AddTags"):
+            session.sagemaker.add_tags(ResourceArn=arn, Tags=_tag_list(tags))
+    if removed:
+        with explained("sagemaker", "DeleteTags"):
+            session.sagemaker.delete_tags(ResourceArn=arn, TagKeys=removed)
+
+
+def find_models(session: Session, *, contains: str) -> list[Made]:
+    """The Models whose name contains a text, with the time that each was made."""
+    with explained("sagemaker", "ListModels"):
+        pages = session.sagemaker.get_paginator("list_models").paginate(
+            NameContains=contains, PaginationConfig=_LARGE_PAGES
+        )
+        return [
+            Made(model["ModelName"], model["ModelArn"], model["CreationTime"].timestamp())
+            for page in pages
+            for model in page["Models"]
+        ]
+
+
+def find_endpoint_configs(session: Session, *, contains: str) -> list[Made]:
+    """The EndpointConfigs whose name contains a text, with the time that each was made."""
+    with explained("sagemaker", "ListEndpointConfigs"):
+        pages = session.sagemaker.get_paginator("list_endpoint_configs").paginate(
+            NameContains=contains, PaginationConfig=_LARGE_PAGES
+        )
+        return [
+            Made(
+                config["EndpointConfigName"],
+                config["EndpointConfigArn"],
+                config["CreationTime"].timestamp(),
+            )
+            for page in pages
+            for config in page["EndpointConfigs"]
+        ]
 
 
 def delete_model(session: Session, name: str) -> None:
@@ -176,6 +251,10 @@ def _found(ask: Callable[[], T], operation: str) -> T | None:
         if error.code == "ValidationException" and "Could not find" in error.message:
             return None
         raise
+
+
+_LARGE_PAGES: Any = {"PageSize": 100}
+"""As many as SageMaker gives; 10 unless it is asked. BC MaxResults."""
 
 
 def _name_filter(contains: str | None) -> dict[str, Any]:

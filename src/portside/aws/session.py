@@ -25,12 +25,15 @@ except ModuleNotFoundError as error:
     ) from error
 
 if TYPE_CHECKING:
+    from mypy_boto3_application_autoscaling.client import ApplicationAutoScalingClient
     from mypy_boto3_cloudwatch.client import CloudWatchClient
+    from mypy_boto3_ecr.client import ECRClient
     from mypy_boto3_iam.client import IAMClient
     from mypy_boto3_logs.client import CloudWatchLogsClient
     from mypy_boto3_s3.client import S3Client
     from mypy_boto3_sagemaker.client import SageMakerClient
     from mypy_boto3_sagemaker_runtime.client import SageMakerRuntimeClient
+    from mypy_boto3_service_quotas.client import ServiceQuotasClient
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,6 +106,13 @@ class Session:
         )
 
     @cached_property
+    def ecr(self) -> ECRClient:
+        """The client of ECR."""
+        return self._boto.client(
+            "ecr", endpoint_url=self._address.endpoint_url, config=self._control
+        )
+
+    @cached_property
     def iam(self) -> IAMClient:
         """The IAM client."""
         return self._boto.client(
@@ -128,6 +138,20 @@ class Session:
         """The CloudWatch Logs client."""
         return self._boto.client(
             "logs", endpoint_url=self._address.endpoint_url, config=self._control
+        )
+
+    @cached_property
+    def autoscaling(self) -> ApplicationAutoScalingClient:
+        """The client of Application Auto Scaling."""
+        return self._boto.client(
+            "application-autoscaling", endpoint_url=self._address.endpoint_url, config=self._control
+        )
+
+    @cached_property
+    def service_quotas(self) -> ServiceQuotasClient:
+        """The client of Service Quotas."""
+        return self._boto.client(
+            "service-quotas", endpoint_url=self._address.endpoint_url, config=self._control
         )
 
     @cached_property
@@ -158,6 +182,10 @@ def _unconfigured(message: str, *, hint: str = "look at `aws configure list`") -
     )
 
 
+class PassingError(RemoteError):
+    """What may go well a little later: nobody was reached, too many requests, 5xx."""
+
+
 @contextmanager
 def explained(service: str, operation: str) -> Iterator[None]:
     """Turn what botocore raises inside into a `RemoteError` with the next step."""
@@ -166,7 +194,9 @@ def explained(service: str, operation: str) -> Iterator[None]:
     except botocore_errors.ClientError as error:
         details = error.response.get("Error", {})
         code = str(details.get("Code", "Unknown"))
-        raise RemoteError(
+        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+        passes = status >= 500 or code in _THROTTLED
+        raise (PassingError if passes else RemoteError)(
             f"`{service}:{operation}` was refused: {details.get('Message') or code}".rstrip("."),
             service=service,
             operation=operation,
@@ -180,10 +210,10 @@ def explained(service: str, operation: str) -> Iterator[None]:
             service=service,
             operation=operation,
             code="NoCredentials",
-            hint="run `aws configure` or `aws sso login`, or deploy with `--target local`",
+            hint="run `aws configure` or `aws sso login`, or take `--target local`",
         ) from error
     except (botocore_errors.HTTPClientError, botocore_errors.ConnectionError) as error:
-        raise RemoteError(
+        raise PassingError(
             f"cannot reach `{service}`: {str(error).rstrip('.')}",
             service=service,
             operation=operation,
@@ -196,18 +226,39 @@ def explained(service: str, operation: str) -> Iterator[None]:
             service=service,
             operation=operation,
             code=type(error).__name__,
-            hint="look at `aws configure list`, or deploy with `--target local`",
+            hint=_UNREADY.get(
+                type(error), "look at `aws configure list`, or take `--target local`"
+            ),
         ) from error
 
 
+_THROTTLED = {
+    "Throttling",
+    "ThrottlingException",
+    "TooManyRequestsException",
+    "RequestLimitExceeded",
+}
+"""Source: botocore, `retries.standard.ThrottledRetryableChecker`, as far as our services say so."""
+
 _ALLOW = "ask for the action named above to be allowed for your AWS user or role"
+_SIGN_IN = "sign in again: `aws sso login`; then run the same command again"
 _KEYS = "check the keys; for the local AWS run `portside local env`"
+
+_UNREADY: dict[type[Exception], str] = dict.fromkeys(
+    (
+        botocore_errors.SSOTokenLoadError,
+        botocore_errors.TokenRetrievalError,
+        botocore_errors.UnauthorizedSSOTokenError,
+    ),
+    _SIGN_IN,
+)
+"""What botocore says by itself, before anybody is asked."""
 
 _HINTS = {
     "AccessDenied": _ALLOW,
     "AccessDeniedException": _ALLOW,
-    "ExpiredToken": "sign in again: `aws sso login`",
-    "ExpiredTokenException": "sign in again: `aws sso login`",
+    "ExpiredToken": _SIGN_IN,
+    "ExpiredTokenException": _SIGN_IN,
     "InvalidAccessKeyId": _KEYS,
     "InvalidClientTokenId": _KEYS,
     "InvalidSignatureException": _KEYS,
@@ -216,4 +267,11 @@ _HINTS = {
     "InternalFailure": "try again; the local AWS says more in the `gateway.log` of its data folder",
     "ServiceUnavailable": "try again in a moment: an instance is being started",
     "ResourceLimitExceeded": "ask for more in Service Quotas, or choose another instance type",
+    "ImageTagAlreadyExistsException": "take another tag: the repository lets no tag move",
+    "KmsException": "ask for the use of the repository's KMS key: `kms:GenerateDataKey`, "
+    "`kms:Decrypt` and `kms:DescribeKey`",
+    "LayersNotFoundException": "run the same command again: what is missing is sent anew",
+    "LimitExceededException": "ask for more in Service Quotas, or remove what is not needed",
+    "RepositoryNotFoundException": "check the repository's name, its account and its region",
+    "ServerException": "try again in a moment",
 }

@@ -17,7 +17,14 @@ from contextlib import contextmanager
 import click
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, DownloadColumn, Progress, SpinnerColumn, TextColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TransferSpeedColumn,
+)
 from rich.style import Style
 from rich.table import Table
 from rich.text import Text
@@ -110,6 +117,20 @@ def table(columns: list[str], rows: list[list[str]], *, aside: bool = False) -> 
     (_err if aside else _out).print(grid)
 
 
+_MARKS = {"error": "[bold red]✗[/]", "warning": "[yellow]![/]", "note": "[blue]·[/]"}
+"""Before a finding, by how bad it is."""
+
+
+def finding(severity: str, *, where: str, what: str, mend: str, source: str) -> None:
+    """One of the doctor's findings, to stdout: where, what, the way on, and who says so."""
+    _out.print(
+        f"{_MARKS[severity]} [bold]{escape(printable(where))}[/bold] [dim]{severity}[/dim]\n"
+        f"  {escape(printable(what))}\n"
+        f"  [cyan]mend:[/cyan] {escape(printable(mend))}\n"
+        f"  [dim]{escape(printable(source))}[/dim]\n"
+    )
+
+
 def confirm(question: str) -> None:
     """Ask before something is removed; where nobody can answer, say how to go without."""
     if not sys.stdin.isatty():
@@ -165,21 +186,43 @@ def _spoken(text: str) -> Iterator[Callable[[str], None]]:
 
 @contextmanager
 def transfer(text: str, *, total_bytes: int) -> Iterator[Callable[[int], None]]:
-    """Bytes on their way, with a bar and a rate; yields a function that is told each number."""
+    """Bytes on their way, with a rate: a bar on a terminal, else a line now and then.
+
+    Yields a function that is told each number of bytes.
+    """
     began = time.monotonic()
-    with Progress(
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(),
-        DownloadColumn(),
-        console=_err,
-        transient=True,
-        disable=not _err.is_terminal,
-    ) as progress:
-        task = progress.add_task(escape(text), total=total_bytes)
-        yield lambda sent: progress.advance(task, sent)
+    if _err.is_terminal:
+        with Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(),
+            DownloadColumn(),
+            TransferSpeedColumn(),
+            console=_err,
+            transient=True,
+        ) as progress:
+            task = progress.add_task(escape(text), total=total_bytes)
+            yield lambda sent: progress.advance(task, sent)
+    else:
+        with _spoken(text) as say:
+            yield _counted(say, total_bytes=total_bytes, began=began)
     took = time.monotonic() - began
     done(text, detail=f"{size(total_bytes)} in {seconds(took)}")
+
+
+def _counted(
+    say: Callable[[str], None], *, total_bytes: int, began: float
+) -> Callable[[int], None]:
+    """Says the sum of what it is told, and the rate since `began`."""
+    total = 0
+
+    def count(sent: int) -> None:
+        nonlocal total
+        total += sent
+        rate = total / max(time.monotonic() - began, 0.001)
+        say(f"{size(total)} of {size(total_bytes)}, {size(rate)}/s")
+
+    return count
 
 
 def seconds(duration_s: float) -> str:

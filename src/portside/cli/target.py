@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from portside.aws.session import Address, Session
 from portside.cli import local_process
+
+if TYPE_CHECKING:
+    from portside.aws.session import Session
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -30,6 +32,14 @@ def option(function: F) -> F:
 
 def connect(where: str) -> Session:
     """A session with the target; the local AWS is started when it is not running."""
+    from portside.aws.session import Address, Session  # noqa: PLC0415 - boto3 is of an extra
+
     if where == AWS:
         return Session(Address())
     return Session(local_process.ensure_running().address)
+
+
+def check(where: str) -> None:
+    """Whether AWS can be spoken to at all, before anything is made for it."""
+    if where == AWS:
+        connect(where).account  # noqa: B018 - a call to STS

@@ -2,24 +2,39 @@
 
 Every key is optional: a folder with a model and no file at all is a project too.
 A message names the key's path, and a key that is nearly right is suggested.
-`project` is the way in; `section` has all keys.
+`project` is the way in; `section` and `endpoint_section` have all keys.
 """
 
-from portside.config.project import FILE_NAME, Endpoint, Project, load, name_of
-from portside.config.section import (
+from portside.config.endpoint_check import ttl_hours
+from portside.config.endpoint_section import (
+    Async,
+    AsyncScalingSection,
+    CaptureSection,
     EndpointKind,
     EndpointSection,
-    FileSection,
+    InstanceSection,
+    ProvisionedScalingSection,
+    Realtime,
+    RolloutSection,
+    ScalingSection,
+    Serverless,
+    VariantSection,
+    VpcSection,
+)
+from portside.config.file_section import FileSection
+from portside.config.project import FILE_NAME, Endpoint, Project, load, name_of
+from portside.config.section import (
     GateSection,
     HandlerSection,
     ImageSection,
     ModelSection,
-    Realtime,
-    Serverless,
 )
 
 __all__ = [
     "FILE_NAME",
+    "Async",
+    "AsyncScalingSection",
+    "CaptureSection",
     "Endpoint",
     "EndpointKind",
     "EndpointSection",
@@ -27,10 +42,17 @@ __all__ = [
     "GateSection",
     "HandlerSection",
     "ImageSection",
+    "InstanceSection",
     "ModelSection",
     "Project",
+    "ProvisionedScalingSection",
     "Realtime",
+    "RolloutSection",
+    "ScalingSection",
     "Serverless",
+    "VariantSection",
+    "VpcSection",
     "load",
     "name_of",
+    "ttl_hours",
 ]

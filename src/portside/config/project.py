@@ -12,17 +12,14 @@ import re
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, assert_never
 
 from portside import contract
-from portside.config.section import (
-    EndpointKind,
-    FileSection,
-    GateSection,
-    Precision,
-    Realtime,
-    Serverless,
-)
+from portside.config.endpoint_check import checked
+from portside.config.endpoint_section import Async, EndpointKind, Realtime, Serverless
+from portside.config.file_section import FileSection
+from portside.config.image_check import base_of, dockerfile_of
+from portside.config.section import GateSection, Precision
 from portside.config.shape import shape
 from portside.errors import ConfigError, UsageError
 from portside.serving.tasks.strategy import AggregationStrategy
@@ -43,6 +40,19 @@ class Endpoint:
     name: str
     settings: EndpointKind
 
+    @property
+    def instance_types(self) -> tuple[str | None, ...]:
+        """Of each variant, in order; None for serverless, which has none."""
+        match self.settings:
+            case Serverless():
+                return (None,)
+            case Realtime(instance_type=usual, variants=(_, *_) as variants):
+                return tuple(variant.instance_type or usual for variant in variants)
+            case Realtime(instance_type=usual) | Async(instance_type=usual):
+                return (usual,)
+            case _:
+                assert_never(self.settings)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Project:
@@ -61,6 +71,9 @@ class Project:
     gate: GateSection = field(default_factory=GateSection)
     requirements: Path | None = None
     model_in_image: bool = False
+    base: str | None = None
+    dockerfile: Path | None = None
+    """What an engine builds the image from; None where Portside makes it."""
     handler: Path | None
     endpoints: tuple[Endpoint, ...]
 
@@ -132,6 +145,8 @@ def _resolve(file: FileSection, root: Path) -> Project:
         gate=file.model.gate,
         requirements=_requirements_file(file.image.requirements, root),
         model_in_image=file.image.model_in_image,
+        base=base_of(file.image, root),
+        dockerfile=dockerfile_of(file.image, root),
         handler=_handler_file(file.handler.file, root),
         endpoints=_endpoints(file, name),
     )
@@ -214,74 +229,12 @@ def _endpoints(file: FileSection, project: str) -> tuple[Endpoint, ...]:
             hint="move `[endpoint]` under `[endpoints.NAME]`, or remove one of the two",
         )
     if not file.endpoints:
-        settings = _checked(file.endpoint or Serverless(), "endpoint")
+        settings = checked(file.endpoint or Serverless(), "endpoint")
         return (Endpoint(name=project, settings=settings),)
     return tuple(
         Endpoint(
             name=_checked_name(f"{project}-{name}", f"endpoints.{name}"),
-            settings=_checked(settings, f"endpoints.{name}"),
+            settings=checked(settings, f"endpoints.{name}"),
         )
         for name, settings in file.endpoints.items()
     )
-
-
-def _checked(settings: EndpointKind, path: str) -> EndpointKind:
-    """SageMaker's ranges, before anything is made."""
-    match settings:
-        case Serverless(memory_size_mb=memory, max_concurrency=concurrency):
-            if memory not in contract.SERVERLESS_MEMORY_MB:
-                sizes = ", ".join(map(str, contract.SERVERLESS_MEMORY_MB))
-                raise ConfigError(
-                    f"serverless has no memory size of {memory} MB",
-                    path=f"{path}.memory_size_mb",
-                    hint=f"choose one of: {sizes}",
-                )
-            _check_range(
-                concurrency, 1, contract.SERVERLESS_MAX_CONCURRENCY, f"{path}.max_concurrency"
-            )
-        case Realtime(instance_count=count):
-            _check_range(count, 1, 100, f"{path}.instance_count")
-            _check_instance_type(settings.instance_type, f"{path}.instance_type")
-    _check_environment(settings.environment, f"{path}.environment")
-    return settings
-
-
-def _check_instance_type(name: str, path: str) -> None:
-    if not re.fullmatch(r"ml\.[a-z0-9-]+\.[a-z0-9-]+", name):
-        raise ConfigError(
-            f"`{name}` is not the name of an instance type",
-            path=path,
-            hint="choose one such as `ml.m5.large`, `ml.c7i.xlarge` or `ml.g5.xlarge`",
-        )
-
-
-def _check_environment(environment: dict[str, str], path: str) -> None:
-    """Names and lengths that SageMaker takes. Source: botocore, EnvironmentMap."""
-    for name, value in environment.items():
-        if not re.fullmatch(r"[a-zA-Z_][a-zA-Z0-9_]*", name):
-            raise ConfigError(
-                f"`{name}` cannot be the name of a variable",
-                path=path,
-                hint="use letters, digits and `_`, and no digit in front",
-            )
-        if name == contract.ENV_AGGREGATION_STRATEGY and value not in {"", *AggregationStrategy}:
-            raise ConfigError(
-                f"there is no aggregation strategy `{value}`",
-                path=f"{path}.{name}",
-                hint=f"set it to one of: {', '.join(AggregationStrategy)}",
-            )
-        if max(len(name), len(value)) > contract.ENVIRONMENT_LENGTH:
-            raise ConfigError(
-                f"`{name}` or its value is longer than {contract.ENVIRONMENT_LENGTH} characters",
-                path=path,
-                hint="put long values into a file beside the model",
-            )
-
-
-def _check_range(value: int, least: int, most: int, path: str) -> None:
-    if not least <= value <= most:
-        raise ConfigError(
-            f"{value} is out of range",
-            path=path,
-            hint=f"choose a number from {least} to {most}",
-        )

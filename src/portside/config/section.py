@@ -1,12 +1,17 @@
-"""The tables of `portside.toml`, each with its keys, their types and what they are without."""
+"""The tables of `portside.toml`, each with its keys, their types and what they are without.
+
+Those of endpoints stand in `endpoint_section`, all of them together in `file_section`.
+"""
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Literal
+from typing import Annotated, Literal
 
 import msgspec
 
 Precision = Literal["auto", "fp32", "int8"]
+ImageBuilder = Literal["portside", "dockerfile"]
+"""Who makes the container image: Portside itself, or an engine from a Dockerfile."""
 
 
 class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -42,41 +47,9 @@ class HandlerSection(Section, frozen=True, kw_only=True):
 class ImageSection(Section, frozen=True, kw_only=True):
     """`[image]`: what the container image is built from."""
 
+    build: ImageBuilder = "portside"
+    dockerfile: str | None = None
+    base: str | None = None
     requirements: str | None = None
     model_in_image: bool = False
     """Whether the model lies in the image, and not in an artifact on S3."""
-
-
-class EndpointSection(Section, frozen=True, kw_only=True):
-    """Keys that every kind of endpoint has."""
-
-    environment: dict[str, str] = {}
-
-
-class Serverless(EndpointSection, frozen=True, kw_only=True, tag_field="kind", tag="serverless"):
-    """An endpoint that costs nothing while idle."""
-
-    memory_size_mb: int = 2048
-    max_concurrency: int = 5
-
-
-class Realtime(EndpointSection, frozen=True, kw_only=True, tag_field="kind", tag="realtime"):
-    """An endpoint on instances that run all the time."""
-
-    instance_type: str = "ml.m5.large"
-    instance_count: int = 1
-
-
-EndpointKind = Serverless | Realtime
-KINDS: Final = ("serverless", "realtime")
-
-
-class FileSection(Section, frozen=True, kw_only=True):
-    """The whole file."""
-
-    name: str | None = None
-    model: ModelSection = ModelSection()
-    handler: HandlerSection = HandlerSection()
-    image: ImageSection = ImageSection()
-    endpoint: EndpointKind | None = None
-    endpoints: dict[str, EndpointKind] = {}

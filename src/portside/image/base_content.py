@@ -5,10 +5,8 @@ Read from the layers themselves, once for each base: nothing of them is unpacked
 
 from __future__ import annotations
 
-import gzip
 import re
 import tarfile
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -18,6 +16,7 @@ import msgspec
 from portside.errors import BuildError
 from portside.image.base_image import DEFAULT, Base
 from portside.image.elf import HEADER_BYTES, machine_of
+from portside.image.gunzip import NOT_A_TAR, gunzip
 from portside.image.layer import FORMAT
 from portside.image.layout import Layout, key_of
 from portside.image.platform import Platform
@@ -93,7 +92,11 @@ def look_into(base: Base, platform: Platform, *, layout: Layout) -> Content:
 def _members(blob: Path, name: str) -> Iterator[tuple[tarfile.TarInfo, bytes]]:
     """The files of a layer, each with its first bytes if it may be a Python."""
     try:
-        with gzip.open(blob, "rb") as plain, tarfile.open(fileobj=plain, mode="r|") as tar:
+        with (
+            blob.open("rb") as packed,
+            gunzip(packed) as plain,
+            tarfile.open(fileobj=plain, mode="r|") as tar,
+        ):
             for member in tar:
                 if _MUSL.fullmatch(member.name):
                     raise BuildError(
@@ -104,7 +107,7 @@ def _members(blob: Path, name: str) -> Iterator[tuple[tarfile.TarInfo, bytes]]:
                     is_python = member.isreg() and _PYTHON.fullmatch(member.name)
                     file = tar.extractfile(member) if is_python else None
                     yield member, file.read(HEADER_BYTES) if file else b""
-    except (tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError) as error:
+    except NOT_A_TAR as error:
         raise BuildError(f"a layer of the base `{name}` is not a gzipped tar: {error}") from error
 
 

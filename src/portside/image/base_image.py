@@ -10,18 +10,13 @@ An index is narrowed to the platform, OCI's types become Docker's; the layers st
 from __future__ import annotations
 
 import hashlib
-import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
-from portside.archive.compression import GzipWriter
-from portside.archive.disk import writing
-from portside.archive.partial import make_file, partial_beside
-from portside.archive.writer import HashingWriter
 from portside.errors import BuildError
-from portside.image.layer import FORMAT
+from portside.image.layer import gzip_tar
 from portside.image.layout import Layout, key_of
 from portside.image.oci import (
     INDEXES,
@@ -43,8 +38,6 @@ from portside.image.reference import Reference, parse
 
 DEFAULT: Final = "public.ecr.aws/docker/library/python:3.12-slim"
 """Debian with Python, 45 MB; at AWS, where nobody is counted as at Docker Hub."""
-
-_READ_BYTES: Final = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,11 +151,8 @@ def _from_tar(tar: Path, platform: Platform, layout: Layout) -> Base:
     """The tar's own bytes, gzipped: what is in it is not unpacked here."""
     with tar.open("rb") as file:
         diff_id = f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
-    key = key_of("gzip", {"format": FORMAT, "tar": diff_id})
-    blob = layout.recall(key, Descriptor)
-    if blob is None or not layout.has(blob):
-        blob = _gzip(tar, layout)
-        layout.remember(key, blob)
+        file.seek(0)
+        blob = gzip_tar(file, diff_id=diff_id, layout=layout)
     return Base(
         name=tar.name,
         digest=diff_id,
@@ -172,23 +162,6 @@ def _from_tar(tar: Path, platform: Platform, layout: Layout) -> Base:
         layers=(blob,),
         fetch=lambda wanted: layout.path(wanted.digest),
     )
-
-
-def _gzip(tar: Path, layout: Layout) -> Descriptor:
-    final = layout.blobs / "gzip"
-    with writing(final), partial_beside(final, make_file) as partial:
-        with partial.open("wb") as file, tar.open("rb") as content:
-            packed = HashingWriter(file)
-            with GzipWriter(packed) as output:
-                shutil.copyfileobj(content, output, _READ_BYTES)
-                output.finish()
-        blob = Descriptor(
-            media_type=MediaType.DOCKER_LAYER,
-            size=packed.size_bytes,
-            digest=f"sha256:{packed.sha256.hexdigest()}",
-        )
-        partial.replace(layout.path(blob.digest))
-    return blob
 
 
 # --- One image ------------------------------------------------------------------

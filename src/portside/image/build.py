@@ -73,19 +73,34 @@ class Recipe:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DockerfileRecipe:
+    """All that an image is made from: a Dockerfile, and the folder that it copies from.
+
+    Names in `left_out` stay out of the image, whatever the Dockerfile copies.
+    """
+
+    name: str
+    platform: Platform
+    dockerfile: Path
+    context: Path
+    left_out: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Image:
     """A whole image: every blob's digest is known, and every one can be opened."""
 
     name: str
     platform: Platform
-    base: Base
+    base: Base | None
+    """None where an engine built it: of a Dockerfile's bases no more than the layers is known."""
     layers: tuple[Layer, ...]
     config: Descriptor
     manifest: Descriptor
     value: Manifest
     layout: Layout
-    made: frozenset[LayerKind] = field(default=frozenset())
-    """The layers that were not there from an earlier build."""
+    made: frozenset[str] = field(default=frozenset())
+    """The digests of the layers that were not there from an earlier build."""
 
     @property
     def digest(self) -> str:
@@ -99,9 +114,15 @@ class Image:
 
     def open(self, blob: Descriptor) -> Path:
         """Where a blob lies on this machine; the base's is brought there first."""
-        if blob in self.base.layers:
+        if self.base is not None and blob in self.base.layers:
             return self.base.fetch(blob)
         return self.layout.path(blob.digest)
+
+    def origin_of(self, blob: Descriptor) -> Reference | None:
+        """Where a registry may take a blob from by itself, if that is known."""
+        if self.base is not None and blob in self.base.layers:
+            return self.base.origin
+        return None
 
 
 def build(
@@ -148,7 +169,7 @@ def build(
         value=value,
         layout=layout,
         made=frozenset(
-            layer.kind for layer in own if layout.path(layer.blob.digest).name not in before
+            layer.blob.digest for layer in own if layout.path(layer.blob.digest).name not in before
         ),
     )
 

@@ -30,7 +30,7 @@ def _branch(
     layer: Layer, *, is_last: bool, image: Image, size: Callable[[float], str]
 ) -> Iterator[str]:
     stem, below = ("└── ", "    ") if is_last else ("├── ", "│   ")
-    state = "" if layer.kind in image.made else "  (unchanged)"
+    state = "" if layer.blob.digest in image.made else "  (unchanged)"
     figures = f"{size(layer.size_bytes):>9} {size(layer.blob.size):>9} packed"
     yield f"{stem}{layer.kind:{_WIDTH - 4}}{figures}{state}"
     parts = sorted(layer.parts, key=lambda part: (-part.size_bytes, part.name))
@@ -49,7 +49,7 @@ def as_value(image: Image) -> dict[str, Any]:
         "digest": image.digest,
         "media_type": image.manifest.media_type,
         "platform": str(image.platform),
-        "base": {"name": image.base.name, "digest": image.base.digest},
+        "base": image.base and {"name": image.base.name, "digest": image.base.digest},
         "size_bytes": sum(layer.size_bytes for layer in image.layers),
         "packed_bytes": sum(layer.blob.size for layer in image.layers),
         "layers": [
@@ -58,7 +58,7 @@ def as_value(image: Image) -> dict[str, Any]:
                 "digest": layer.blob.digest,
                 "size_bytes": layer.size_bytes,
                 "packed_bytes": layer.blob.size,
-                "unchanged": layer.kind not in image.made,
+                "unchanged": layer.blob.digest not in image.made,
                 "parts": [
                     {"name": part.name, "version": part.version, "size_bytes": part.size_bytes}
                     for part in layer.parts

@@ -8,12 +8,13 @@ entry of its own, because what unpacks layers may make missing ones unreadable f
 
 from __future__ import annotations
 
+import shutil
 import tarfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import PurePosixPath
-from typing import Final
+from typing import BinaryIO, Final
 
 import msgspec
 
@@ -24,11 +25,13 @@ from portside.archive.member import checked_name
 from portside.archive.partial import make_file, partial_beside
 from portside.archive.writer import END, HashingWriter, write_member
 from portside.errors import BuildError
-from portside.image.layout import Layout
+from portside.image.layout import Layout, key_of
 from portside.image.oci import Descriptor, MediaType
 
 FORMAT: Final = 1
 """Part of every selector: counted up when the same inputs are to give other bytes."""
+
+_READ_BYTES: Final = 1024 * 1024
 
 
 class LayerKind(StrEnum):
@@ -39,6 +42,8 @@ class LayerKind(StrEnum):
     RUNTIME = "runtime"
     MODEL = "model"
     CODE = "code"
+    DOCKERFILE = "dockerfile"
+    """What an engine made of an instruction, or of its base."""
 
 
 class Part(msgspec.Struct, frozen=True, kw_only=True):
@@ -113,6 +118,36 @@ def pack_layer(
         libraries=libraries,
         warnings=warnings,
     )
+
+
+def gzip_tar(tar: BinaryIO, *, diff_id: str, layout: Layout) -> Descriptor:
+    """A tar that somebody else wrote, gzipped as it is; each is done once.
+
+    `diff_id` is its digest; raises `BuildError` for a tar with another one.
+    """
+    key = key_of("gzip", {"format": FORMAT, "tar": diff_id})
+    known = layout.recall(key, Descriptor)
+    if known is not None and layout.has(known):
+        return known
+    final = layout.blobs / "gzip"
+    with writing(final), partial_beside(final, make_file) as partial:
+        with partial.open("wb") as file:
+            packed = HashingWriter(file)
+            with GzipWriter(packed) as gzip:
+                plain = HashingWriter(gzip)
+                shutil.copyfileobj(tar, plain, _READ_BYTES)
+                gzip.finish()
+        if (found := f"sha256:{plain.sha256.hexdigest()}") != diff_id:
+            raise BuildError(f"a layer is `{found}` and not `{diff_id}`, as its image says")
+        blob = Descriptor(
+            media_type=MediaType.DOCKER_LAYER,
+            size=packed.size_bytes,
+            digest=f"sha256:{packed.sha256.hexdigest()}",
+        )
+        partial.chmod(0o644)
+        partial.replace(layout.path(blob.digest))
+    layout.remember(key, blob)
+    return blob
 
 
 def _ordered(entries: Iterable[Entry]) -> list[tuple[str, Entry | None]]:

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
-from typing import assert_never
+from typing import Final, assert_never
+
+_ARM64_TYPE: Final = re.compile(r"ml\.[a-z]+[0-9]+(g[a-z]*|[a-z]*-gb[0-9]+)\..+")
+"""A `g` after the generation is Graviton: c6g, m7g, r6gd; g4dn and g5 are of Intel and AMD. `gb200`
+is Nvidia's Grace. EC2 User Guide, "Instance type naming conventions"."""
 
 
 class Platform(StrEnum):
@@ -38,3 +43,9 @@ class Platform(StrEnum):
                 return 183
             case _:
                 assert_never(self)
+
+
+def platform_of(instance_type: str | None) -> Platform:
+    """What instances of a type run; serverless (None) is Intel and AMD. DG serverless-endpoints."""
+    is_arm64 = instance_type is not None and _ARM64_TYPE.fullmatch(instance_type)
+    return Platform.ARM64 if is_arm64 else Platform.AMD64

@@ -1,15 +1,17 @@
 """An image to where it is pulled from: what is there is not sent, the rest in parallel.
 
-    blobs ─▶ missing ─▶ mounted from the base's repository, or sent ─▶ manifest
+    blobs ─▶ pending ─▶ mounted from the base's repository, or sent ─▶ manifest
 
 The manifest comes last, so that nobody can pull half an image. A push that is interrupted goes on
-where it was when the same command runs again: whole blobs stay at the destination.
+where it was when the same command runs again: whole blobs stay at the destination, and at ECR the
+parts of large ones.
 """
 
 from __future__ import annotations
 
+import itertools
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, CancelledError, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,16 +29,19 @@ ATTEMPTS: Final = 3
 
 
 class Destination(Protocol):
-    """Where an image goes; by the distribution API here, by ECR's own API elsewhere."""
+    """Where an image goes; by the distribution API here, by ECR's own in `deploy.repository`."""
 
-    def has(self, blob: Descriptor) -> bool:
-        """Whether the blob is there already."""
+    def present(self, blobs: Sequence[Descriptor]) -> frozenset[Descriptor]:
+        """Those of the blobs that are there already."""
+
+    def begun(self, blob: Descriptor) -> int:
+        """How many bytes of a missing blob an interrupted push left there."""
 
     def mount(self, blob: Descriptor, origin: Reference) -> bool:
         """Take the blob from a neighboring repository; False where that cannot be."""
 
     def send(self, blob: Descriptor, path: Path, progress: Callable[[int], None]) -> None:
-        """Upload a blob."""
+        """Upload a blob; `progress` hears each number of bytes, below 0 for those in vain."""
 
     def finish(self, manifest: Descriptor, data: bytes) -> None:
         """Store the manifest; the image can be pulled then."""
@@ -49,9 +54,18 @@ class Distribution:
     registry: Registry
     target: Reference
 
-    def has(self, blob: Descriptor) -> bool:
-        """Whether the blob is there already."""
-        return self.registry.has_blob(self.target.repository, blob)
+    def present(self, blobs: Sequence[Descriptor]) -> frozenset[Descriptor]:
+        """Those of the blobs that are there already: a question for each."""
+
+        def has(blob: Descriptor) -> bool:
+            return self.registry.has_blob(self.target.repository, blob)
+
+        with ThreadPoolExecutor(PARALLEL, thread_name_prefix="ask") as pool:
+            return frozenset(itertools.compress(blobs, pool.map(has, blobs)))
+
+    def begun(self, blob: Descriptor) -> int:  # noqa: ARG002 - a blob is one body here
+        """Nothing."""
+        return 0
 
     def mount(self, blob: Descriptor, origin: Reference) -> bool:
         """From another repository of the same registry."""
@@ -85,25 +99,26 @@ class Distribution:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pending:
-    """What a destination lacks of an image."""
+    """What a destination lacks of an image; `begun_bytes` of it are there from an earlier push."""
 
     missing: tuple[Descriptor, ...]
     present: tuple[Descriptor, ...]
+    begun_bytes: int = 0
 
     @property
     def size_bytes(self) -> int:
         """What is to be sent at most: mounted blobs cost nothing."""
-        return sum(blob.size for blob in self.missing)
+        return sum(blob.size for blob in self.missing) - self.begun_bytes
 
 
 def pending(image: Image, destination: Destination) -> Pending:
-    """Ask a destination for each blob of an image."""
-    with ThreadPoolExecutor(PARALLEL, thread_name_prefix="ask") as pool:
-        there = list(pool.map(destination.has, image.blobs))
-    found = list(zip(image.blobs, there, strict=True))
+    """Ask a destination for the blobs of an image."""
+    there = destination.present(image.blobs)
+    missing = tuple(blob for blob in image.blobs if blob not in there)
     return Pending(
-        missing=tuple(blob for blob, is_there in found if not is_there),
-        present=tuple(blob for blob, is_there in found if is_there),
+        missing=missing,
+        present=tuple(blob for blob in image.blobs if blob in there),
+        begun_bytes=sum(map(destination.begun, missing)),
     )
 
 
@@ -130,8 +145,8 @@ def publish(
             progress(size)
 
     def deliver(blob: Descriptor) -> None:
-        origin = image.base.origin
-        if origin is not None and blob in image.base.layers and destination.mount(blob, origin):
+        origin = image.origin_of(blob)
+        if origin is not None and destination.mount(blob, origin):
             with lock:
                 progress(blob.size)
         else:

@@ -1,6 +1,7 @@
 """What software is in an image: a bill of materials in SPDX 2.3, as JSON.
 
-Of the base its name and digest are told; what a base holds its own bill tells.
+Of the base its name and digest are told; what a base holds its own bill tells. Of an image that a
+Dockerfile made nothing else is known than its name and digest.
 Source: the SPDX specification 2.3, chapters 6, 7 and 11.
 """
 
@@ -11,6 +12,7 @@ import re
 from typing import Any, Final
 
 from portside import __version__
+from portside.image.base_image import Base
 from portside.image.build import Image
 from portside.image.layer import LayerKind, Part
 from portside.image.oci import EPOCH
@@ -25,20 +27,14 @@ def bill(image: Image) -> bytes:
     described = _package(
         "image", image.name, version=image.digest, purl=None, license_text=_UNKNOWN
     )
-    base = _package(
-        "base",
-        image.base.name,
-        version=image.base.digest,
-        purl=None,
-        license_text=_UNKNOWN,
-    )
+    bases = () if image.base is None else (_base(image.base),)
     parts = [
         part
         for layer in image.layers
         if layer.kind in {LayerKind.DEPENDENCIES, LayerKind.RUNTIME}
         for part in layer.parts
     ]
-    packages = [described, base, *map(_distribution, parts)]
+    packages = [described, *bases, *map(_distribution, parts)]
     relations = [("SPDXRef-DOCUMENT", "DESCRIBES", described["SPDXID"])]
     relations += [(described["SPDXID"], "CONTAINS", package["SPDXID"]) for package in packages[1:]]
     document = {
@@ -55,6 +51,10 @@ def bill(image: Image) -> bytes:
         ],
     }
     return json.dumps(document, indent=2).encode() + b"\n"
+
+
+def _base(base: Base) -> dict[str, Any]:
+    return _package("base", base.name, version=base.digest, purl=None, license_text=_UNKNOWN)
 
 
 def _distribution(part: Part) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import hashlib
 import io
 import json
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -137,8 +137,11 @@ class FakeDestination:
     broken: set[str] = field(default_factory=set)
     came: list[str] = field(default_factory=list)
 
-    def has(self, blob: Descriptor) -> bool:
-        return blob.digest in self.there
+    def present(self, blobs: Sequence[Descriptor]) -> frozenset[Descriptor]:
+        return frozenset(blob for blob in blobs if blob.digest in self.there)
+
+    def begun(self, blob: Descriptor) -> int:
+        return 0
 
     def mount(self, blob: Descriptor, origin: Reference) -> bool:
         return blob.digest in self.mountable

@@ -37,6 +37,10 @@ def config_of(image: Image) -> Any:
     return json.loads(image.open(image.config).read_bytes())
 
 
+def made(image: Image) -> set[LayerKind]:
+    return {layer.kind for layer in image.layers if layer.blob.digest in image.made}
+
+
 def layer(image: Image, kind: LayerKind) -> Path:
     (found,) = [layer for layer in image.layers if layer.kind is kind]
     return image.open(found.blob)
@@ -114,8 +118,8 @@ def test_an_unchanged_project_makes_nothing(workshop: Workshop) -> None:
     first = workshop.build()
     second = workshop.build()
 
-    assert first.made == {LayerKind.DEPENDENCIES, LayerKind.RUNTIME, LayerKind.CODE}
-    assert second.made == set()
+    assert made(first) == {LayerKind.DEPENDENCIES, LayerKind.RUNTIME, LayerKind.CODE}
+    assert made(second) == set()
     assert second.digest == first.digest
     assert len(workshop.installer.asked) == 1
 
@@ -124,7 +128,7 @@ def test_a_change_of_the_code_makes_the_layer_of_the_code(workshop: Workshop) ->
     first = workshop.build()
     second = workshop.build("def predict(data, model): return data\n")
 
-    assert second.made == {LayerKind.CODE}
+    assert made(second) == {LayerKind.CODE}
     assert second.layers[:-1] == first.layers[:-1]
     assert second.digest != first.digest
 
@@ -156,7 +160,7 @@ def test_a_blob_that_is_gone_is_made_again(workshop: Workshop) -> None:
     first = workshop.build()
     layer(first, LayerKind.CODE).unlink()
 
-    assert workshop.build().made == {LayerKind.CODE}
+    assert made(workshop.build()) == {LayerKind.CODE}
 
 
 def test_dependencies_hold_nothing_of_the_machine_that_installs(workshop: Workshop) -> None:
