@@ -160,6 +160,9 @@ SERVERLESS_MEMORY_MB: Final = (1024, 2048, 3072, 4096, 5120, 6144)
 SERVERLESS_MAX_CONCURRENCY: Final = 200
 """Of one endpoint. BC ProductionVariantServerlessConfig."""
 
+ASYNC_MAX_CONCURRENT_INVOCATIONS: Final = 1000
+"""Of one instance. BC AsyncInferenceClientConfig."""
+
 ENVIRONMENT_LENGTH: Final = 1024
 """Longest name and longest value of a container's variable. BC ContainerDefinition."""
 

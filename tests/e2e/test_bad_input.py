@@ -149,7 +149,7 @@ def test_deploying_to_aws_is_refused_before_anything_is_made(
 ) -> None:
     project = write(tmp_path / "p", inference__py="")
 
-    assert_explained(portside.run("deploy", project, "--target", "aws"), "AWS", code=2)
+    assert_explained(portside.run("deploy", project, "--target", "aws"), "region", code=1)
 
 
 def assert_nothing_made(portside: Portside) -> None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
+
+import pytest
 
 from tests.e2e.conftest import Portside
 
@@ -16,9 +19,13 @@ def test_a_project_from_init_to_destroy(portside: Portside, tmp_path: Path) -> N
 
     planned = portside("plan", project, "--json").json
     deployed = portside("deploy", project, "--json").json
+    log = portside.data / "gateway.log"
+    before = len(log.read_text().splitlines())
     again = portside("deploy", project, "--json").json
+    asked = log.read_text().splitlines()[before:]
 
     assert deployed == planned
+    assert_only_asked(asked)
     assert [step["verb"] for step in planned] == [
         "create",
         "upload",
@@ -64,6 +71,91 @@ def test_a_change_moves_the_endpoint(portside: Portside, tmp_path: Path) -> None
     ]
     answer = portside("invoke", "shout", "--file", project / "request.json", "--json")
     assert json.loads(answer.out) == ["ada lovelace lives in london"]
+
+
+def assert_only_asked(lines: list[str]) -> None:
+    """Few calls, and none that changes anything."""
+    calls = [line for line in lines if "/_portside/" not in line]
+    assert 0 < len(calls) < 20
+    for line in calls:
+        assert " PUT " not in line
+        assert " DELETE " not in line
+        assert not {"Create", "Update", "Delete", "AddTags"} & set(re.findall(r"[A-Z][a-z]+", line))
+
+
+REALTIME = """
+[endpoint]
+kind = "realtime"
+environment = { LOG_LEVEL = "info" }
+ttl = "8h"
+
+[[endpoint.variants]]
+name = "now"
+weight = 0.5
+[[endpoint.variants]]
+name = "next"
+weight = 0.5
+environment = { LOG_LEVEL = "debug" }
+
+[endpoint.scaling]
+max_instances = 2
+target = 100
+
+[endpoint.capture]
+
+[endpoint.rollout]
+wait_s = 0
+"""
+
+
+def test_a_real_time_endpoint_with_variants_capture_and_scaling(
+    portside: Portside, tmp_path: Path
+) -> None:
+    project = tmp_path / "shout"
+    portside("init", project)
+    file = project / "portside.toml"
+    file.write_text('name = "shout"\n' + REALTIME)
+
+    steps = portside("deploy", project, "--json").json
+
+    assert [(step["verb"], step["kind"]) for step in steps[-9:]] == [
+        ("create", "Model"),
+        ("create", "Model"),
+        ("create", "EndpointConfig"),
+        ("create", "Endpoint"),
+        ("wait", "Endpoint"),
+        ("create", "scalable target"),
+        ("create", "scaling policy"),
+        ("create", "scalable target"),
+        ("create", "scaling policy"),
+    ]
+    (made,) = (step for step in steps if step["name"] == "shout" and step["verb"] == "create")
+    assert made["price"]["idle_month_usd"] == pytest.approx(2 * 0.115 * 730)
+    assert portside("plan", project, "--json").json == []
+    answer = portside("invoke", "shout", "--file", project / "request.json", "--json")
+    assert json.loads(answer.out) == ["ADA LOVELACE LIVES IN LONDON"]
+
+    file.write_text(file.read_text().replace("max_instances = 2", "max_instances = 3"))
+    bounds = portside("plan", project, "--json").json
+    assert [(step["verb"], step["kind"], step["changes"][0]["new"]) for step in bounds] == [
+        ("update", "scalable target", 3)
+    ] * 2
+
+    file.write_text(file.read_text().replace('"8h"', '"7d"').replace('"info"', '"error"'))
+    moved = portside("deploy", project, "--json").json
+    assert [step["changes"] for step in moved if step["kind"] == "Model"] == [
+        [{"field": "Environment.LOG_LEVEL", "old": "info", "new": "error"}]
+    ]
+    assert ("tag", "Endpoint") in [(step["verb"], step["kind"]) for step in moved]
+    assert portside("plan", project, "--json").json == []
+
+    removed = portside("destroy", project, "--json").json
+    assert [step["kind"] for step in removed][:3] == [
+        "scalable target",
+        "scalable target",
+        "Endpoint",
+    ]
+    assert portside("destroy", project, "--json").json == []
 
 
 def test_a_trained_model_answers_and_its_entities_are_shown(portside: Portside, ner: Path) -> None:

@@ -29,8 +29,13 @@ COMMANDS = {
     "deploy": "Make the project's endpoints what portside.toml asks for",
     "status": "Show the project's endpoints as they stand",
     "invoke": "Ask an endpoint for one prediction",
+    "export": "Write what another client needs: Postman, curl, Python, JavaScript, OpenAPI",
     "logs": "Show what an endpoint's instances printed",
+    "rollback": "Move an endpoint back to a config that it ran before",
     "destroy": "Remove everything that this project made",
+    "ls": "Show all that Portside made in the account, with age and cost",
+    "reap": "Remove endpoints whose ttl is over",
+    "doctor": "Find what would go wrong, or went wrong, and how to mend it",
     "console": "Show endpoints, logs and a box to try a text, in the browser",
     "local": "Start, stop and look at the local AWS",
 }

@@ -12,11 +12,12 @@ from pathlib import Path
 import click
 
 from portside import config
-from portside.cli import deploy, local_process, logs, output, package, plan, target
+from portside.cli import change, local_process, logs, output, plan, product, target
 from portside.client.entity import marked
 from portside.client.invoke import invoke
 from portside.deploy.observe import observe_owned
 from portside.deploy.plan import plan_removal
+from portside.deploy.step import Step
 from portside.errors import BuildError
 
 NAME = "portside-demo"
@@ -49,9 +50,14 @@ def command() -> None:
     session = target.connect(target.LOCAL)
 
     output.title("3. From the folder to an endpoint")
-    steps = plan.make(session, project, artifact=package.make(project))
+    made = product.make(project, where=target.LOCAL)
+
+    def make_plan() -> tuple[Step, ...]:
+        return plan.make(session, project, made)
+
+    steps = make_plan()
     plan.show(steps, project.name, session)
-    deploy.carry_out(session, steps)
+    change.carry_out(session, project.name, steps, plan_again=make_plan, command="portside demo")
 
     output.title("4. A prediction")
     body = json.dumps(REQUEST).encode()
@@ -69,7 +75,13 @@ def command() -> None:
     output.note(f"  all of it: `portside logs {project.name}`, kept in {kept}")
 
     output.title("6. Everything removed")
-    deploy.carry_out(session, plan_removal(observe_owned(session, project.name)))
+
+    def make_removal() -> tuple[Step, ...]:
+        return plan_removal(observe_owned(session, project.name))
+
+    change.carry_out(
+        session, project.name, make_removal(), plan_again=make_removal, command="portside demo"
+    )
     if not was_running:
         local_process.stop()
     _say_what_next(folder)

@@ -7,21 +7,28 @@ from pathlib import Path
 import click
 
 from portside import config
-from portside.cli import deploy, output, plan, target
+from portside.cli import change, output, plan, target
+from portside.deploy import name
+from portside.deploy.current import Owned
 from portside.deploy.observe import observe_owned
 from portside.deploy.plan import plan_removal
-from portside.deploy.resources import bucket_name
+from portside.deploy.removal import check_gone, check_unused, remove_bucket
+from portside.deploy.step import Step
 
 
 @click.command()
 @click.argument("folder", metavar="[DIR]", default=".", type=click.Path(path_type=Path))
 @target.option
 @click.option("--yes", is_flag=True, help="Do not ask (AWS only; the local AWS never asks).")
+@click.option("--bucket", is_flag=True, help="The bucket as well, if nobody else uses it.")
+@click.option("--break-lock", is_flag=True, help="Take the lock from a run that is dead.")
 @click.option("--json", "as_json", is_flag=True, help="Print what was removed as JSON, on stdout.")
-def command(folder: Path, where: str, yes: bool, as_json: bool) -> None:
+def command(
+    folder: Path, where: str, yes: bool, bucket: bool, break_lock: bool, as_json: bool
+) -> None:
     """Remove everything that the project in DIR made; nothing without its tag is touched.
 
-    The bucket stays: other projects share it.
+    The bucket stays, because other projects share it, unless `--bucket` is given.
 
     \b
     Example:
@@ -29,12 +36,33 @@ def command(folder: Path, where: str, yes: bool, as_json: bool) -> None:
     """
     project = config.load(folder)
     session = target.connect(where)
+    bucket_name = name.bucket_name(account=session.account, region=session.region)
+
+    def look() -> tuple[Owned, ...]:
+        return observe_owned(session, project.name)
+
+    def make_plan() -> tuple[Step, ...]:
+        owned = look()
+        check_unused(session, owned)
+        return plan_removal(owned)
+
     with output.activity("looking for what this project made"):
-        steps = plan_removal(observe_owned(session, project.name))
+        steps = make_plan()
     if steps and where == target.AWS and not yes:
         plan.show(steps, project.name, session)
         output.confirm("Remove all of this?")
-    deploy.carry_out(session, steps)
+    if steps:
+        steps = change.carry_out(
+            session,
+            project.name,
+            steps,
+            plan_again=make_plan,
+            command="portside destroy",
+            break_lock=break_lock,
+        )
+        check_gone(look)
+    if bucket:
+        remove_bucket(session, bucket_name, project=project.name)
     if as_json:
         output.as_json([plan.described(step) for step in steps])
         return
@@ -42,4 +70,5 @@ def command(folder: Path, where: str, yes: bool, as_json: bool) -> None:
         output.data(f"{project.name}: nothing to remove")
         return
     output.data(f"{project.name}: removed {len(steps)} resources")
-    output.note(f"  left: bucket {bucket_name(account=session.account, region=session.region)}")
+    if not bucket:
+        output.note(f"  left: bucket {bucket_name}, with the journal of what was done")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import click
 
@@ -67,9 +67,16 @@ def command(folder: Path, target: Path | None, samples: Path | None, as_json: bo
 
 
 def make(
-    project: config.Project, *, target: Path | None = None, samples: Path | None = None
+    project: config.Project,
+    *,
+    target: Path | None = None,
+    samples: Path | None = None,
+    has_code: bool = True,
 ) -> Artifact:
-    """Package a project and say what went in and what was left out."""
+    """Package a project and say what went in and what was left out.
+
+    With `has_code` false its handler stays out, because it is in the image.
+    """
     if project.model is None and project.handler is None:
         raise BuildError(
             f"there is neither a model nor an `{contract.DEFAULT_PROGRAM}` in `{project.root}`",
@@ -81,6 +88,7 @@ def make(
         made = package(
             project.model,
             handler=project.handler,
+            has_code=has_code,
             output=path,
             cache=project.work_dir,
             precision=project.precision,
@@ -133,4 +141,8 @@ def _show(report: Report) -> None:
 
 
 def _report_value(made: Artifact) -> object:
-    return json.loads(to_json(make_report(made.proof, made))) if made.proof else None
+    """Without the samples, which are the user's texts: stdout often ends in a log of others."""
+    if made.proof is None:
+        return None
+    report: dict[str, Any] = json.loads(to_json(make_report(made.proof, made)))
+    return {key: value for key, value in report.items() if key != "asked"}

@@ -3,28 +3,44 @@
 from __future__ import annotations
 
 import re
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import click
 
 from portside import config
-from portside.artifact.bundle import Artifact
+from portside.artifact.quantity import size
 from portside.aws.session import Session
-from portside.cli import output, package, target
+from portside.cli import output, product, target
+from portside.cli.product import Product
+from portside.deploy.current import Current
+from portside.deploy.desired import desired
+from portside.deploy.duration import UPLOAD_BYTES_PER_S, longest_start_s, upload_s
 from portside.deploy.observe import observe
-from portside.deploy.plan import Step, plan
-from portside.deploy.resources import Artifact as ArtifactResource
-from portside.deploy.resources import ModelData, Where, desired
+from portside.deploy.plan import plan
+from portside.deploy.price import Price, prices, sentences
+from portside.deploy.price_table import AS_OF
+from portside.deploy.resources import Desired, Kind, Where
+from portside.deploy.step import Step, Verb
 
-_SIGNS = {"create": "+", "upload": "+", "update": "~", "wait": "…", "delete": "-"}
+_SIGNS = {
+    "create": "+",
+    "upload": "+",
+    "update": "~",
+    "tag": "~",
+    "check": "?",
+    "wait": "…",
+    "delete": "-",
+}
 
 
 @click.command()
 @click.argument("folder", metavar="[DIR]", default=".", type=click.Path(path_type=Path))
 @target.option
+@product.option
 @click.option("--json", "as_json", is_flag=True, help="Print the steps as JSON, on stdout.")
-def command(folder: Path, where: str, as_json: bool) -> None:
+def command(folder: Path, where: str, with_image: bool, as_json: bool) -> None:
     """Show what `deploy` would do with the project in DIR, and do nothing.
 
     \b
@@ -32,21 +48,48 @@ def command(folder: Path, where: str, as_json: bool) -> None:
       portside plan examples/ner
     """
     project = config.load(folder)
-    artifact = package.make(project)
+    target.check(where)
+    made = product.make(project, where=where, with_image=with_image)
     session = target.connect(where)
-    steps = make(session, project, artifact=artifact)
+    looked = look(session, project, made)
     if as_json:
-        output.as_json([described(step) for step in steps])
-    else:
-        show(steps, project.name, session)
+        output.as_json([described(step, looked.prices) for step in looked.steps])
+        return
+    show(looked.steps, project.name, session)
+    show_prices(looked.prices, where)
+    show_duration(looked)
 
 
-def make(session: Session, project: config.Project, *, artifact: Artifact) -> tuple[Step, ...]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """A plan with what it was made from, and what its endpoints cost."""
+
+    wanted: Desired
+    current: Current
+    steps: tuple[Step, ...]
+    prices: tuple[Price, ...]
+
+
+def look(session: Session, project: config.Project, made: Product) -> Look:
     """Look at the account, and plan."""
-    data = ModelData(file=artifact.path, size_bytes=artifact.size_bytes, digest=artifact.digest)
+    data = made.model_data
     with output.activity("looking at what is there"):
-        wanted = desired(project, data, where=Where(account=session.account, region=session.region))
-        return plan(wanted, observe(session, wanted))
+        place = Where(account=session.account, region=session.region)
+        wanted = desired(project, data, where=place, image=made.image_data)
+        current = observe(session, wanted)
+        return Look(
+            wanted=wanted,
+            current=current,
+            steps=plan(wanted, current),
+            prices=prices(
+                wanted, region=session.region, latency_ms=data.latency_ms if data else None
+            ),
+        )
+
+
+def make(session: Session, project: config.Project, made: Product) -> tuple[Step, ...]:
+    """Look at the account; the steps alone."""
+    return look(session, project, made).steps
 
 
 def show(steps: tuple[Step, ...], project: str, session: Session) -> None:
@@ -55,11 +98,34 @@ def show(steps: tuple[Step, ...], project: str, session: Session) -> None:
     if not steps:
         output.data(f"{project}: nothing to do ({place})")
         return
-    output.data(f"{project}: {len(steps)} steps ({place})")
+    sent = sum(step.size_bytes for step in steps)
+    upload = f", {size(sent)} to upload" if sent else ""
+    output.data(f"{project}: {len(steps)} steps{upload} ({place})")
     width = max(len(step.kind) for step in steps)
     for step in steps:
         line = f"  {_SIGNS[step.verb]} {step.verb:6} {step.kind:{width}} {short(step.name)}"
-        output.data(f"{line}  ({step.reason})")
+        output.data(f"{line}  ({short(step.reason)})")
+        for change in step.changes:
+            output.data(f"      {change.field}: {_shown(change.old)} → {_shown(change.new)}")
+
+
+def show_prices(found: tuple[Price, ...], where: str) -> None:
+    """What the endpoints cost, aside: on the local AWS nothing does."""
+    for price in found:
+        first, *rest = sentences(price)
+        output.note(f"  {'would cost on AWS: ' if where == target.LOCAL else ''}{first}")
+        for line in rest:
+            output.note(f"    {line}")
+
+
+def show_duration(looked: Look) -> None:
+    """How long it may take on AWS, aside."""
+    sent, start = upload_s(looked.steps), longest_start_s(looked.steps, looked.wanted)
+    rate = UPLOAD_BYTES_PER_S // 1_000_000
+    parts = [f"{sent:.0f} s to upload (at {rate} MB/s, assumed)"] if sent >= 1 else []
+    parts += [f"up to {start / 60:.0f} minutes until SageMaker gives up"] if start else []
+    if parts:
+        output.note(f"  takes on AWS: {', '.join(parts)}")
 
 
 def short(name: str) -> str:
@@ -67,10 +133,31 @@ def short(name: str) -> str:
     return re.sub(r"([0-9a-f]{10})[0-9a-f]{54}", r"\1…", name)
 
 
-def described(step: Step) -> dict[str, Any]:
-    """A step for programs."""
-    names = ("verb", "kind", "name", "reason")
+def _shown(value: object) -> str:
+    return "none" if value is None else short(str(value))
+
+
+def described(step: Step, found: tuple[Price, ...] = ()) -> dict[str, Any]:
+    """A step for programs; one that changes an endpoint tells its price, in US dollars."""
+    names = ("id", "verb", "kind", "name", "reason")
     shown: dict[str, Any] = {name: str(getattr(step, name)) for name in names}
-    if isinstance(step.wanted, ArtifactResource):
-        shown["size_bytes"] = step.wanted.data.size_bytes
+    if step.size_bytes:
+        shown["size_bytes"] = step.size_bytes
+    if step.changes:
+        shown["changes"] = [asdict(change) for change in step.changes]
+    if step.kind is Kind.ENDPOINT and step.verb in {Verb.CREATE, Verb.UPDATE}:
+        shown["price"] = next((_price(one) for one in found if one.endpoint == step.name), None)
     return shown
+
+
+def _price(price: Price) -> dict[str, Any]:
+    return {
+        "hour_usd": price.hour,
+        "idle_month_usd": price.idle_month,
+        "most_month_usd": price.most_month,
+        "million_requests_usd": price.million_requests,
+        "latency_ms": price.latency_ms,
+        "latency_is_measured": price.is_measured,
+        "unknown": list(price.unknown),
+        "as_of": AS_OF,
+    }

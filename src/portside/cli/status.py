@@ -8,14 +8,15 @@ import click
 
 from portside import config
 from portside.aws import sagemaker
-from portside.cli import output, target
+from portside.cli import history, output, target
 
 
 @click.command()
 @click.argument("folder", metavar="[DIR]", default=".", type=click.Path(path_type=Path))
 @target.option
+@click.option("--history", "only_history", is_flag=True, help="Show the last runs instead.")
 @click.option("--json", "as_json", is_flag=True, help="Print the endpoints as JSON, on stdout.")
-def command(folder: Path, where: str, as_json: bool) -> None:
+def command(folder: Path, where: str, only_history: bool, as_json: bool) -> None:
     """Show the endpoints of the project in DIR as they stand.
 
     \b
@@ -24,6 +25,9 @@ def command(folder: Path, where: str, as_json: bool) -> None:
     """
     project = config.load(folder)
     session = target.connect(where)
+    if only_history:
+        history.show(session, project.name, as_json=as_json)
+        return
     found = [
         (endpoint.name, sagemaker.describe_endpoint(session, endpoint.name))
         for endpoint in project.endpoints

@@ -1,8 +1,8 @@
 """The life of an endpoint: desired → observe → plan → apply.
 
-    portside.toml ──▶ resources ──▶ ┌──────┐
-                      (desired)     │ plan │ ──▶ steps ──▶ apply ──▶ AWS or the local AWS
-    the account   ──▶ observe   ──▶ └──────┘
+    portside.toml ──▶ desired ──▶ ┌──────┐
+    artifact, image               │ plan │ ──▶ steps ──▶ apply ──▶ AWS or the local AWS
+    the account   ──▶ observe ──▶ └──────┘       └─▶ price
                       (current)
 
 Every name and every parameter is known before the first call: Models and

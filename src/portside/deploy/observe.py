@@ -1,59 +1,249 @@
-"""What is there now: only questions to the account, no change."""
+"""What is there now: only questions to the account, no change.
+
+An unchanged project costs about a dozen of them. What only a change or a removal needs to know
+(what runs instead, whose the old configs are) is asked for when there is one.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
 
-from portside.aws import iam, s3, sagemaker
+from portside.aws import autoscaling, ecr, iam, repository, s3, sagemaker
 from portside.aws.session import Session
-from portside.deploy.current import Current, EndpointNow, Owned, RoleNow
+from portside.deploy import name
+from portside.deploy.current import (
+    BucketNow,
+    Current,
+    EndpointNow,
+    Live,
+    MadeNow,
+    Owned,
+    PolicyNow,
+    RoleNow,
+    TargetNow,
+)
+from portside.deploy.prune import KEPT_CONFIGS, earlier_configs
 from portside.deploy.resources import (
-    POLICY_NAME,
     TAG_PROJECT,
+    TAG_REGION,
     Artifact,
     Bucket,
     Desired,
     Endpoint,
-    EndpointConfig,
+    Image,
     Kind,
-    Model,
+    Repository,
     Role,
-    artifact_prefix,
-    bucket_name,
-    role_name,
+    ScalableTarget,
+    ScalingPolicy,
+    model_fields,
 )
+
+_ROLE_STEM = 53
+"""Characters of a role's name that no digest takes the place of; see `name.role_name`."""
+
+_SETTINGS = ("DataCaptureConfig", "AsyncInferenceConfig", "KmsKeyId")
 
 
 def observe(session: Session, desired: Desired) -> Current:
-    """The state of each wanted resource, asked for by its name."""
-    bucket, artifacts, role = False, set[str](), None
-    models, configs, endpoints = set[str](), set[str](), dict[str, EndpointNow]()
+    """The state of each wanted resource, and of what belongs to its endpoints."""
+    current = _shared(session, desired)
+    for endpoint in desired.endpoints:
+        current = _with_endpoint(session, endpoint, desired=desired, current=current)
+    return current
+
+
+def _shared(session: Session, desired: Desired) -> Current:
+    """Bucket, artifact, repository, image and roles, each asked for by its name."""
+    bucket: BucketNow | None = None
+    keys, digests = set[str](), set[str]()
+    layers = frozenset[str]()
+    repositories = dict[str, dict[str, str]]()
     for wanted in desired.resources:
         match wanted:
-            case Bucket(name=name):
-                bucket = s3.bucket_exists(session, name)
-            case Artifact(bucket=name, key=key):
-                if bucket and s3.object_exists(session, name, key):
-                    artifacts.add(key)
-            case Role(name=name):
-                role = _role(session, name)
-            case Model(name=name):
-                if sagemaker.describe_model(session, name):
-                    models.add(name)
-            case EndpointConfig(name=name):
-                if sagemaker.describe_endpoint_config(session, name):
-                    configs.add(name)
-            case Endpoint(name=name):
-                if now := _endpoint(session, name):
-                    endpoints[name] = now
+            case Bucket(name=own):
+                bucket = _bucket(session, own)
+            case Artifact(bucket=own, key=key):
+                if bucket and s3.object_exists(session, own, key):
+                    keys.add(key)
+            case Repository(name=own):
+                tags = repository.repository_tags(session, _repository(session, own))
+                repositories |= {} if tags is None else {own: tags}
+            case Image(repository=own, data=data):
+                place = _repository(session, own)
+                if own in repositories and ecr.describe_image(session, place, data.digest):
+                    digests.add(data.digest)
+                elif own in repositories:
+                    layers = ecr.available_layers(session, place, list(data.blobs))
+            case _:
+                pass
+    names = {wanted.name for wanted in desired.resources if isinstance(wanted, Role)}
+    roles = {own: _role(session, own) for own in sorted(names)}
     return Current(
         bucket=bucket,
-        artifact_keys=frozenset(artifacts),
-        role=role,
-        models=frozenset(models),
-        configs=frozenset(configs),
-        endpoints=endpoints,
+        artifact_keys=frozenset(keys),
+        repositories=repositories,
+        image_digests=frozenset(digests),
+        layer_digests=layers,
+        roles={own: role for own, role in roles.items() if role is not None},
+        alarms=_alarms(session, desired),
     )
+
+
+def _alarms(session: Session, desired: Desired) -> frozenset[str]:
+    wanted = [
+        found.alarm["AlarmName"]
+        for found in desired.resources
+        if isinstance(found, ScalingPolicy) and found.alarm
+    ]
+    return frozenset(alarm for alarm in wanted if autoscaling.alarm_exists(session, alarm))
+
+
+def _with_endpoint(
+    session: Session, endpoint: Endpoint, *, desired: Desired, current: Current
+) -> Current:
+    """What is known, and what there is of one endpoint."""
+    configs = sagemaker.find_endpoint_configs(session, contains=endpoint.name)
+    models = sagemaker.find_models(session, contains=endpoint.name)
+    now = _endpoint(session, endpoint)
+    current = replace(
+        current,
+        configs=current.configs | _made(configs, endpoint),
+        models=current.models | _made(models, endpoint),
+        endpoints=current.endpoints | ({endpoint.name: now} if now else {}),
+    )
+    current = _with_scaling(session, endpoint, desired=desired, current=current)
+    return _with_owners(session, endpoint, desired=desired, current=current, made=configs + models)
+
+
+def _made(found: list[sagemaker.Made], endpoint: Endpoint) -> dict[str, MadeNow]:
+    return {
+        one.name: MadeNow(created_at=one.created_at)
+        for one in found
+        if name.is_addressed(one.name, endpoint.name)
+    }
+
+
+def _endpoint(session: Session, endpoint: Endpoint) -> EndpointNow | None:
+    found = sagemaker.describe_endpoint(session, endpoint.name)
+    if found is None:
+        return None
+    return EndpointNow(
+        status=found.status,
+        config_name=found.config_name,
+        tags=sagemaker.list_tags(session, found.arn),
+        live=None
+        if found.config_name == endpoint.config_name
+        else _live(session, found.config_name),
+    )
+
+
+def _live(session: Session, config_name: str) -> Live | None:
+    """What an endpoint runs instead of what is wanted, to show what changes."""
+    config = sagemaker.describe_endpoint_config(session, config_name)
+    if config is None:
+        return None
+    variants = config["ProductionVariants"]
+    models = {
+        variant["VariantName"]: sagemaker.describe_model(session, variant.get("ModelName", ""))
+        for variant in variants
+        if variant.get("ModelName")
+    }
+    return Live(
+        variants=variants,
+        settings={key: config[key] for key in _SETTINGS if config.get(key)},
+        models={variant: _fields(model) for variant, model in models.items() if model},
+    )
+
+
+def _fields(model: dict[str, Any]) -> dict[str, Any]:
+    container = model.get("PrimaryContainer", {})
+    return model_fields(
+        image=container.get("Image", ""),
+        model_data=container.get("ModelDataUrl"),
+        environment=container.get("Environment", {}),
+        role_arn=model.get("ExecutionRoleArn", ""),
+        vpc=model.get("VpcConfig"),
+    )
+
+
+def _with_scaling(
+    session: Session, endpoint: Endpoint, *, desired: Desired, current: Current
+) -> Current:
+    """Targets are asked for where some are wanted, or where an update may take some away."""
+    now = current.endpoints.get(endpoint.name)
+    wanted = [
+        found
+        for found in desired.resources
+        if isinstance(found, ScalableTarget) and found.endpoint == endpoint.name
+    ]
+    if now is None or not (wanted or now.config_name != endpoint.config_name):
+        return current
+    live = now.live.variants if now.live else []
+    ids = {found.name for found in wanted}
+    ids |= {name.resource_id(endpoint.name, variant["VariantName"]) for variant in live}
+    targets = autoscaling.list_targets(session, resource_ids=sorted(ids)) if ids else []
+    policies = [
+        policy
+        for resource_id in sorted({target.resource_id for target in targets})
+        for policy in autoscaling.list_policies(session, resource_id=resource_id)
+    ]
+    alarm = name.wake_alarm(endpoint.name)
+    asked = targets and alarm not in current.alarms
+    return replace(
+        current,
+        targets=current.targets + tuple(_target(endpoint.name, target) for target in targets),
+        policies=current.policies + tuple(map(_policy, policies)),
+        alarms=current.alarms
+        | ({alarm} if asked and autoscaling.alarm_exists(session, alarm) else set()),
+    )
+
+
+def _with_owners(
+    session: Session,
+    endpoint: Endpoint,
+    *,
+    desired: Desired,
+    current: Current,
+    made: list[sagemaker.Made],
+) -> Current:
+    """Whose the earlier configs and Models are, where there are so many that some may go."""
+    earlier = set(earlier_configs(endpoint, current))
+    models = {
+        found
+        for found in current.models
+        if name.is_addressed(found, endpoint.name) and found not in desired.models
+    }
+    variants = len(desired.configs[endpoint.config_name].variants)
+    if len(earlier) <= KEPT_CONFIGS and len(models) <= KEPT_CONFIGS * variants:
+        return current
+    arns = {one.arn: one.name for one in made if one.name in earlier | models}
+    ours = {
+        own
+        for arn, own in arns.items()
+        if sagemaker.list_tags(session, arn).get(TAG_PROJECT) == desired.project
+    }
+    configs = {
+        own: replace(current.configs[own], is_ours=own in ours, models=_models_of(session, own))
+        for own in earlier
+    }
+    return replace(
+        current,
+        configs=current.configs | configs,
+        models=current.models
+        | {own: replace(current.models[own], is_ours=own in ours) for own in models},
+    )
+
+
+def _models_of(session: Session, config: str) -> frozenset[str]:
+    found = sagemaker.describe_endpoint_config(session, config) or {}
+    variants = found.get("ProductionVariants", [])
+    return frozenset(variant["ModelName"] for variant in variants if variant.get("ModelName"))
+
+
+# --- Everything that is ours, for its removal -----------------------------------
 
 
 def observe_owned(session: Session, project: str) -> tuple[Owned, ...]:
@@ -65,35 +255,97 @@ def observe_owned(session: Session, project: str) -> tuple[Owned, ...]:
         (Kind.MODEL, sagemaker.list_models),
     ):
         names = _tagged(session, listing(session, contains=project), project)
-        owned += [Owned(kind=kind, name=name) for name in names]
-    bucket = bucket_name(account=session.account, region=session.region)
-    keys = s3.list_keys(session, bucket, prefix=artifact_prefix(project))
+        owned += [Owned(kind=kind, name=found) for found in names]
+    owned += _owned_scaling(session, [found.name for found in owned if found.kind is Kind.ENDPOINT])
+    bucket = name.bucket_name(account=session.account, region=session.region)
+    keys = s3.list_kept_keys(session, bucket, prefix=name.artifact_prefix(project))
     owned += [Owned(kind=Kind.ARTIFACT, name=f"s3://{bucket}/{key}") for key in keys]
-    role = _role(session, role_name(project))
-    if role is not None and role.tags.get(TAG_PROJECT) == project:
-        owned.append(Owned(kind=Kind.ROLE, name=role_name(project)))
+    images = name.repository_name(project)
+    tags = repository.repository_tags(session, _repository(session, images)) or {}
+    if tags.get(TAG_PROJECT) == project:
+        owned.append(Owned(kind=Kind.REPOSITORY, name=images))
+    owned += [Owned(kind=Kind.ROLE, name=found) for found in _owned_roles(session, project)]
     return tuple(owned)
 
 
 def _tagged(session: Session, found: Iterable[tuple[str, str]], project: str) -> list[str]:
     return [
-        name for name, arn in found if sagemaker.list_tags(session, arn).get(TAG_PROJECT) == project
+        own for own, arn in found if sagemaker.list_tags(session, arn).get(TAG_PROJECT) == project
     ]
 
 
-def _role(session: Session, name: str) -> RoleNow | None:
-    found = iam.get_role(session, name, policy_name=POLICY_NAME)
+def _owned_scaling(session: Session, endpoints: list[str]) -> list[Owned]:
+    """What was registered for endpoints that are ours; AWS may leave alarms of our own behind."""
+    if not endpoints:
+        return []
+    owned = [
+        Owned(
+            kind=Kind.SCALABLE_TARGET,
+            name=target.resource_id,
+            target=_target(endpoint, target),
+        )
+        for target in autoscaling.list_targets(session)
+        for endpoint in endpoints
+        if target.resource_id.startswith(f"endpoint/{endpoint}/")
+    ]
+    alarms = [name.wake_alarm(endpoint) for endpoint in endpoints]
+    owned += [
+        Owned(kind=Kind.ALARM, name=alarm)
+        for alarm in alarms
+        if autoscaling.alarm_exists(session, alarm)
+    ]
+    return owned
+
+
+def _owned_roles(session: Session, project: str) -> list[str]:
+    names = iam.list_roles(session, path=name.ROLE_PATH)
+    here = name.role_name(project, region=session.region)[:_ROLE_STEM]
+    found = [(own, _role(session, own)) for own in names if own.startswith(here)]
+    return [
+        own
+        for own, role in found
+        if role is not None
+        and role.tags.get(TAG_PROJECT) == project
+        and role.tags.get(TAG_REGION) == session.region
+    ]
+
+
+def _bucket(session: Session, own: str) -> BucketNow | None:
+    found = s3.describe_bucket(session, own)
+    if found is None:
+        return None
+    return BucketNow(
+        is_encrypted=found.is_encrypted,
+        is_private=found.is_private,
+        is_versioned=found.is_versioned,
+    )
+
+
+def _repository(session: Session, own: str) -> ecr.Repository:
+    return ecr.Repository(account=session.account, name=own)
+
+
+def _role(session: Session, own: str) -> RoleNow | None:
+    found = iam.get_role(session, own, policy_name=name.POLICY)
     if found is None:
         return None
     return RoleNow(trust=found.trust, policy=found.policy, tags=found.tags)
 
 
-def _endpoint(session: Session, name: str) -> EndpointNow | None:
-    found = sagemaker.describe_endpoint(session, name)
-    if found is None:
-        return None
-    return EndpointNow(
-        status=found.status,
-        config_name=found.config_name,
-        tags=sagemaker.list_tags(session, found.arn),
+def _target(endpoint: str, target: autoscaling.Target) -> TargetNow:
+    return TargetNow(
+        endpoint=endpoint,
+        resource_id=target.resource_id,
+        dimension=target.dimension,
+        least=target.least,
+        most=target.most,
+    )
+
+
+def _policy(policy: autoscaling.Policy) -> PolicyNow:
+    return PolicyNow(
+        name=policy.name,
+        resource_id=policy.resource_id,
+        dimension=policy.dimension,
+        configuration=policy.configuration,
     )

@@ -1,12 +1,20 @@
-"""The difference between what is wanted and what is there, as a flat list of steps (pure)."""
+"""The difference between what is wanted and what is there, as a flat list of steps (pure).
+
+    for each resource, in the order in which it must be made:
+        missing ─▶ create or upload       differs ─▶ update       as wanted ─▶ nothing
+    at the end: the configs and Models that no rollback needs any more ─▶ delete
+
+Each step has a reason that a user reads and, where something changes, its fields old and new.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from enum import StrEnum
-from typing import assert_never
+from dataclasses import replace
+from typing import Any, assert_never
 
-from portside.deploy.current import Current, EndpointNow, Owned, RoleNow
+from portside.deploy.current import BucketNow, Current, EndpointNow, Live, Owned, RoleNow
+from portside.deploy.difference import Change, by_name, differences
+from portside.deploy.prune import prune_steps
 from portside.deploy.resources import (
     TAG_PROJECT,
     Artifact,
@@ -14,34 +22,40 @@ from portside.deploy.resources import (
     Desired,
     Endpoint,
     EndpointConfig,
+    GivenRole,
+    Image,
     Kind,
     Model,
+    Repository,
     Resource,
     Role,
+    ScalableTarget,
+    ScalingPolicy,
 )
+from portside.deploy.scaling_step import (
+    keeps_capacity,
+    policy_steps,
+    release_steps,
+    target_steps,
+)
+from portside.deploy.step import Step, Verb, create, step
 from portside.errors import DeployError
 
+__all__ = ["Step", "Verb", "plan", "plan_removal"]
 
-class Verb(StrEnum):
-    """What a step does to its resource."""
-
-    CREATE = "create"
-    UPLOAD = "upload"
-    UPDATE = "update"
-    WAIT = "wait"
-    DELETE = "delete"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
-    """One thing to do, with the reason that a user reads."""
-
-    verb: Verb
-    kind: Kind
-    name: str
-    reason: str
-    wanted: Resource | None = None
-    """What to make of it; None where it is only removed, or waited for as it is."""
+_REMOVAL_ORDER = (
+    Kind.ALARM,
+    Kind.SCALING_POLICY,
+    Kind.SCALABLE_TARGET,
+    Kind.ENDPOINT,
+    Kind.CONFIG,
+    Kind.MODEL,
+    Kind.ARTIFACT,
+    Kind.IMAGE,
+    Kind.REPOSITORY,
+    Kind.ROLE,
+)
+"""What points at others goes first; the bucket is shared and stays."""
 
 
 def plan(desired: Desired, current: Current) -> tuple[Step, ...]:
@@ -49,19 +63,22 @@ def plan(desired: Desired, current: Current) -> tuple[Step, ...]:
 
     Raises `DeployError` where a resource of that name is not this project's.
     """
-    return tuple(
-        step for resource in desired.resources for step in _steps(resource, desired, current)
-    )
-
-
-_REMOVAL_ORDER = (Kind.ENDPOINT, Kind.CONFIG, Kind.MODEL, Kind.ARTIFACT, Kind.ROLE)
-"""What points at others goes first; the bucket is shared and stays."""
+    steps = [
+        found for resource in desired.resources for found in _steps(resource, desired, current)
+    ]
+    return (*steps, *prune_steps(desired, current))
 
 
 def plan_removal(owned: tuple[Owned, ...]) -> tuple[Step, ...]:
     """The steps that remove what a project owns."""
     return tuple(
-        Step(verb=Verb.DELETE, kind=kind, name=found.name, reason="made by this project")
+        Step(
+            verb=Verb.DELETE,
+            kind=kind,
+            name=found.name,
+            reason="made by this project",
+            existing=found.target,
+        )
         for kind in _REMOVAL_ORDER
         for found in owned
         if found.kind is kind
@@ -71,57 +88,170 @@ def plan_removal(owned: tuple[Owned, ...]) -> tuple[Step, ...]:
 def _steps(resource: Resource, desired: Desired, current: Current) -> list[Step]:
     match resource:
         case Bucket():
-            return [] if current.bucket else [_create(resource)]
+            return _bucket_steps(resource, current.bucket)
         case Artifact():
-            missing = resource.key not in current.artifact_keys
-            return [_step(Verb.UPLOAD, resource, "is not on S3 yet")] if missing else []
+            there = resource.key in current.artifact_keys
+            return [] if there else [_upload_step(resource)]
+        case Repository():
+            return _repository_steps(resource, current)
+        case Image():
+            there = resource.data.digest in current.image_digests
+            return [] if there else [_push_step(resource, current)]
         case Role():
-            return _role_steps(resource, current.role)
-        case Model() | EndpointConfig():
-            names = current.models if isinstance(resource, Model) else current.configs
-            return [] if resource.name in names else [_create(resource)]
+            return _role_steps(resource, current.roles.get(resource.name))
+        case GivenRole():
+            return _given_role_steps(resource, desired, current)
+        case Model():
+            return (
+                [] if resource.name in current.models else [_model_step(resource, desired, current)]
+            )
+        case EndpointConfig():
+            there = resource.name in current.configs
+            return [] if there else [_config_step(resource, desired, current)]
         case Endpoint():
-            return _endpoint_steps(resource, current.endpoints.get(resource.name), desired)
+            return _endpoint_steps(resource, desired, current)
+        case ScalableTarget():
+            return target_steps(resource, desired, current)
+        case ScalingPolicy():
+            return policy_steps(resource, desired, current)
         case _:
             assert_never(resource)
 
 
-def _step(verb: Verb, resource: Resource, reason: str) -> Step:
-    return Step(verb=verb, kind=resource.kind, name=resource.name, reason=reason, wanted=resource)
+def _upload_step(artifact: Artifact) -> Step:
+    size_bytes = artifact.data.size_bytes
+    return step(Verb.UPLOAD, artifact, "is not on S3 yet", size_bytes=size_bytes)
 
 
-def _create(resource: Resource) -> Step:
-    return _step(Verb.CREATE, resource, "does not exist")
+def _push_step(image: Image, current: Current) -> Step:
+    blobs = image.data.blobs
+    missing = [size for digest, size in blobs.items() if digest not in current.layer_digests]
+    reason = "is not in its repository yet"
+    if len(missing) < len(blobs):
+        reason += f"; {len(blobs) - len(missing)} of its {len(blobs)} blobs are"
+    return step(Verb.UPLOAD, image, reason, size_bytes=sum(missing))
+
+
+def _bucket_steps(bucket: Bucket, now: BucketNow | None) -> list[Step]:
+    if now is None:
+        return [create(bucket)]
+    wanted = BucketNow()
+    pairs = (
+        ("Encryption", now.is_encrypted, wanted.is_encrypted),
+        ("PublicAccessBlock", now.is_private, wanted.is_private),
+        ("Versioning", now.is_versioned, wanted.is_versioned),
+    )
+    changes = tuple(
+        Change(field=field, old=old, new=new) for field, old, new in pairs if old != new
+    )
+    return [step(Verb.UPDATE, bucket, "is not kept as it should be", changes)] if changes else []
+
+
+def _repository_steps(repository: Repository, current: Current) -> list[Step]:
+    tags = current.repositories.get(repository.name)
+    if tags is None:
+        return [create(repository)]
+    _check_ours(f"repository `{repository.name}`", tags, repository.tags[TAG_PROJECT])
+    return []
 
 
 def _role_steps(role: Role, now: RoleNow | None) -> list[Step]:
     if now is None:
-        return [_create(role)]
+        return [create(role)]
     _check_ours(f"role `{role.name}`", now.tags, role.tags[TAG_PROJECT])
     if now.trust != role.trust or now.policy != role.policy:
-        return [_step(Verb.UPDATE, role, "its policies differ")]
+        return [step(Verb.UPDATE, role, "its policies differ")]
     return []
 
 
-def _endpoint_steps(endpoint: Endpoint, now: EndpointNow | None, desired: Desired) -> list[Step]:
+def _given_role_steps(role: GivenRole, desired: Desired, current: Current) -> list[Step]:
+    """A role of the user's is only looked at where something new is to run with it."""
+    new = any(
+        model.role_arn == role.arn and model.name not in current.models
+        for model in desired.models.values()
+    )
+    return [step(Verb.CHECK, role, "must allow what the endpoint needs")] if new else []
+
+
+def _model_step(model: Model, desired: Desired, current: Current) -> Step:
+    """With what changes against the Model of the same variant that runs now."""
+    for endpoint, live in _lives(desired, current):
+        for variant in desired.configs[endpoint.config_name].variants:
+            before = live.models.get(variant["VariantName"])
+            if variant["ModelName"] == model.name and before is not None:
+                changes = differences(before, model.fields)
+                return step(Verb.CREATE, model, "differs from what runs", changes)
+    return create(model)
+
+
+def _config_step(config: EndpointConfig, desired: Desired, current: Current) -> Step:
+    for endpoint, live in _lives(desired, current):
+        if endpoint.config_name == config.name:
+            changes = differences(
+                _shown(live.variants, live.settings), _shown(config.variants, config.settings)
+            )
+            reason = "differs from what runs" if changes else "takes the new Model"
+            return step(Verb.CREATE, config, reason, changes)
+    return create(config)
+
+
+def _lives(desired: Desired, current: Current) -> list[tuple[Endpoint, Live]]:
+    found = [(endpoint, current.endpoints.get(endpoint.name)) for endpoint in desired.endpoints]
+    return [(endpoint, now.live) for endpoint, now in found if now and now.live]
+
+
+def _shown(variants: list[dict[str, Any]], settings: dict[str, Any]) -> dict[str, Any]:
+    """A weight of 1 is AWS's own where nobody sets one. BC ProductionVariant."""
+    return {
+        name: {"InitialVariantWeight": 1.0} | fields for name, fields in by_name(variants).items()
+    } | settings
+
+
+def _endpoint_steps(endpoint: Endpoint, desired: Desired, current: Current) -> list[Step]:
     """An endpoint's way to the wanted config, from whatever state it is in."""
+    now = current.endpoints.get(endpoint.name)
     if now is None:
-        return [_create(endpoint), _wait(endpoint, "until it is InService")]
+        return [create(endpoint), _wait(endpoint, "until it is InService")]
     _check_ours(f"endpoint `{endpoint.name}`", now.tags, desired.project)
+    release = release_steps(endpoint, desired, current)
     if now.status in {"Failed", "Deleting"}:
         # SageMaker allows nothing but deletion of a Failed endpoint.
         return [
-            _step(Verb.DELETE, endpoint, f"is {now.status}"),
-            _step(Verb.CREATE, endpoint, "is wanted anew"),
+            *release,
+            step(Verb.DELETE, endpoint, f"is {now.status}"),
+            step(Verb.CREATE, endpoint, "is wanted anew"),
             _wait(endpoint, "until it is InService"),
         ]
     if now.config_name == endpoint.config_name:
-        return [] if now.status == "InService" else [_wait(endpoint, f"is {now.status}")]
+        wait = [] if now.status == "InService" else [_wait(endpoint, f"is {now.status}")]
+        return [*release, *wait, *_tag_steps(endpoint, now)]
+    _check_kind(endpoint, now, desired)
+    moved = replace(endpoint, retain_capacity=keeps_capacity(endpoint, desired, current))
+    changes = differences(
+        {"EndpointConfigName": now.config_name}, {"EndpointConfigName": endpoint.config_name}
+    )
     return [
         *_calm(endpoint, now),
-        _step(Verb.UPDATE, endpoint, f"runs `{now.config_name}`"),
+        *release,
+        step(Verb.UPDATE, moved, f"runs `{now.config_name}`", changes),
         _wait(endpoint, "until it is InService"),
+        *_tag_steps(endpoint, now),
     ]
+
+
+def _check_kind(endpoint: Endpoint, now: EndpointNow, desired: Desired) -> None:
+    """SageMaker refuses an update from instances to serverless. DG serverless-endpoints."""
+    wanted = desired.configs[endpoint.config_name].variants
+    if (
+        now.live is not None
+        and any("ServerlessConfig" in variant for variant in wanted)
+        and any("InstanceType" in variant for variant in now.live.variants)
+    ):
+        raise DeployError(
+            f"cannot make the endpoint `{endpoint.name}` serverless: it runs on instances, and "
+            "SageMaker updates no endpoint from instances to serverless",
+            hint="run `portside destroy` first, or give the new endpoint another name",
+        )
 
 
 def _calm(endpoint: Endpoint, now: EndpointNow) -> list[Step]:
@@ -132,8 +262,17 @@ def _calm(endpoint: Endpoint, now: EndpointNow) -> list[Step]:
     return [Step(verb=Verb.WAIT, kind=endpoint.kind, name=endpoint.name, reason=reason)]
 
 
+def _tag_steps(endpoint: Endpoint, now: EndpointNow) -> list[Step]:
+    changes = tuple(
+        Change(field=key, old=now.tags.get(key), new=endpoint.tags.get(key))
+        for key in sorted({*now.tags, *endpoint.tags})
+        if now.tags.get(key) != endpoint.tags.get(key) and not key.startswith("aws:")
+    )
+    return [step(Verb.TAG, endpoint, "has other tags", changes)] if changes else []
+
+
 def _wait(endpoint: Endpoint, reason: str) -> Step:
-    return _step(Verb.WAIT, endpoint, reason)
+    return step(Verb.WAIT, endpoint, reason)
 
 
 def _check_ours(what: str, tags: dict[str, str], project: str) -> None:

@@ -1,26 +1,18 @@
-"""What a project wants in an account, as values with their final names (the desired state)."""
+"""What can be wanted in an account, as values with their final names; `desired` makes them."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, ClassVar, TypeAlias
 
-from portside import __version__, contract
-from portside.config import Endpoint as ConfiguredEndpoint
-from portside.config import Project, Realtime, Serverless
-from portside.image.reference import runtime_image
-
 TAG_PROJECT = "portside:project"
 TAG_DIGEST = "portside:digest"
-
-DIGEST_LENGTH = 10
-"""Hex digits of a digest in a name: 40 bits, against chance meetings among one project's own."""
-
-POLICY_NAME = "portside"
+TAG_TTL = "portside:ttl"
+"""How long an endpoint may live from its creation on, as the config has it: `8h`, `7d`."""
+TAG_REGION = "portside:region"
+"""Of what is the same in all regions (roles): the one whose endpoints it serves."""
 
 
 class Kind(StrEnum):
@@ -28,10 +20,15 @@ class Kind(StrEnum):
 
     BUCKET = "bucket"
     ARTIFACT = "model artifact"
+    REPOSITORY = "repository"
+    IMAGE = "image"
     ROLE = "role"
     MODEL = "Model"
     CONFIG = "EndpointConfig"
     ENDPOINT = "Endpoint"
+    SCALABLE_TARGET = "scalable target"
+    SCALING_POLICY = "scaling policy"
+    ALARM = "alarm"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,19 +45,44 @@ class Where:
             return "aws-cn"
         return "aws-us-gov" if self.region.startswith("us-gov-") else "aws"
 
+    @property
+    def registry(self) -> str:
+        """The host of the account's image registry, as SageMaker is told of it."""
+        dns = "amazonaws.com.cn" if self.region.startswith("cn-") else "amazonaws.com"
+        return f"{self.account}.dkr.ecr.{self.region}.{dns}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelData:
-    """The model artifact on this machine: its file, size in bytes, SHA-256 in hex."""
+    """The model artifact on this machine: its file, size in bytes, SHA-256 in hex.
+
+    `memory_bytes` and `latency_ms` were measured while it was proven; None where nobody did.
+    """
 
     file: Path
     size_bytes: int
     digest: str
+    memory_bytes: int | None = None
+    latency_ms: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageData:
+    """The image on this machine: its manifest's digest (`sha256:…`), its layers and config.
+
+    `blobs` are their sizes in bytes by their digests.
+    """
+
+    digest: str
+    blobs: dict[str, int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bucket:
-    """The bucket that all projects of an account and region share."""
+    """The bucket that all projects of an account and region share.
+
+    Encrypted, closed to the public, and versioned.
+    """
 
     kind: ClassVar[Kind] = Kind.BUCKET
     name: str
@@ -82,8 +104,33 @@ class Artifact:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Repository:
+    """The project's repository of images."""
+
+    kind: ClassVar[Kind] = Kind.REPOSITORY
+    name: str
+    tags: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Image:
+    """The project's image in its repository, under a tag that is made from its digest."""
+
+    kind: ClassVar[Kind] = Kind.IMAGE
+    registry: str
+    repository: str
+    tag: str
+    data: ImageData
+
+    @property
+    def name(self) -> str:
+        """By which a Model refers to it: the digest, so that it never changes."""
+        return f"{self.registry}/{self.repository}@{self.data.digest}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Role:
-    """The execution role: what SageMaker may do on behalf of this project's endpoints."""
+    """The execution role: what SageMaker may do on behalf of one endpoint."""
 
     kind: ClassVar[Kind] = Kind.ROLE
     name: str
@@ -94,39 +141,118 @@ class Role:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class GivenRole:
+    """An execution role of the user's own: only looked at, never changed.
+
+    `trust` and `policy` are the least that it must allow.
+    """
+
+    kind: ClassVar[Kind] = Kind.ROLE
+    name: str
+    arn: str
+    trust: dict[str, Any]
+    policy: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Model:
-    """A SageMaker Model; cannot be changed, hence the digest in its name."""
+    """A SageMaker Model; cannot be changed, hence the digest in its name.
+
+    `model_data` is None where the model lies in the image. `vpc` in AWS's spelling.
+    """
 
     kind: ClassVar[Kind] = Kind.MODEL
     name: str
     image: str
-    model_data: str
+    model_data: str | None
     environment: dict[str, str]
     role_arn: str
     tags: dict[str, str]
+    vpc: dict[str, Any] | None = None
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """What makes it what it is, in AWS's spelling."""
+        return model_fields(
+            image=self.image,
+            model_data=self.model_data,
+            environment=self.environment,
+            role_arn=self.role_arn,
+            vpc=self.vpc,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EndpointConfig:
-    """A SageMaker EndpointConfig; `variants` in AWS's spelling."""
+    """A SageMaker EndpointConfig; `variants` and `settings` in AWS's spelling."""
 
     kind: ClassVar[Kind] = Kind.CONFIG
     name: str
     variants: list[dict[str, Any]]
     tags: dict[str, str]
+    settings: dict[str, Any] = field(default_factory=dict)
+    """DataCaptureConfig, AsyncInferenceConfig, KmsKeyId: each where it is wanted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
-    """A SageMaker Endpoint: a name that points at an EndpointConfig."""
+    """A SageMaker Endpoint: a name that points at an EndpointConfig.
+
+    `deployment` is the DeploymentConfig of its updates, in AWS's spelling.
+    """
 
     kind: ClassVar[Kind] = Kind.ENDPOINT
     name: str
     config_name: str
     tags: dict[str, str]
+    deployment: dict[str, Any] | None = None
+    retain_capacity: bool = False
+    """Whether an update leaves the instance counts as auto scaling has set them."""
 
 
-Resource: TypeAlias = Bucket | Artifact | Role | Model | EndpointConfig | Endpoint
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScalableTarget:
+    """Within which bounds Application Auto Scaling may move a variant's capacity."""
+
+    kind: ClassVar[Kind] = Kind.SCALABLE_TARGET
+    endpoint: str
+    name: str
+    """Application Auto Scaling's resource ID: `endpoint/NAME/variant/VARIANT`."""
+    dimension: str
+    least: int
+    most: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScalingPolicy:
+    """What a variant's capacity follows; `configuration` in AWS's spelling.
+
+    `alarm` is a metric alarm whose action it is; target tracking has alarms of its own.
+    """
+
+    kind: ClassVar[Kind] = Kind.SCALING_POLICY
+    endpoint: str
+    name: str
+    resource_id: str
+    dimension: str
+    policy_type: str
+    configuration: dict[str, Any]
+    alarm: dict[str, Any] | None = None
+
+
+Resource: TypeAlias = (
+    Bucket
+    | Artifact
+    | Repository
+    | Image
+    | Role
+    | GivenRole
+    | Model
+    | EndpointConfig
+    | Endpoint
+    | ScalableTarget
+    | ScalingPolicy
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,148 +267,31 @@ class Desired:
         """The endpoints among the resources."""
         return tuple(found for found in self.resources if isinstance(found, Endpoint))
 
+    @property
+    def configs(self) -> dict[str, EndpointConfig]:
+        """The EndpointConfigs among them, by name."""
+        return {found.name: found for found in self.resources if isinstance(found, EndpointConfig)}
 
-def desired(project: Project, model_data: ModelData, *, where: Where) -> Desired:
-    """The resources of a project whose artifact is made."""
-    tags = {TAG_PROJECT: project.name}
-    bucket = Bucket(name=bucket_name(account=where.account, region=where.region))
-    artifact = Artifact(
-        bucket=bucket.name,
-        key=f"{artifact_prefix(project.name)}{model_data.digest}/model.tar.gz",
-        data=model_data,
-    )
-    role = _role(project.name, bucket, where=where)
-    image = str(runtime_image(account=where.account, region=where.region, version=__version__))
-    resources: list[Resource] = [bucket, artifact, role]
-    for endpoint in project.endpoints:
-        model = _model(endpoint, image, artifact=artifact, role=role, tags=tags)
-        config = _endpoint_config(endpoint, model, tags=tags)
-        resources += [model, config]
-        resources.append(Endpoint(name=endpoint.name, config_name=config.name, tags=tags))
-    return Desired(project=project.name, resources=tuple(resources))
+    @property
+    def models(self) -> dict[str, Model]:
+        """The Models among them, by name."""
+        return {found.name: found for found in self.resources if isinstance(found, Model)}
 
 
-def bucket_name(*, account: str, region: str) -> str:
-    """The bucket of an account and region; S3's names are one space for everybody."""
-    return f"portside-{account}-{region}"
-
-
-def artifact_prefix(project: str) -> str:
-    """Where in the bucket a project's artifacts lie; no project's prefix begins another's."""
-    return f"{project}/"
-
-
-def role_name(project: str) -> str:
-    """The name of a project's execution role."""
-    return f"portside-{project}"
-
-
-def _role(project: str, bucket: Bucket, *, where: Where) -> Role:
-    name = role_name(project)
-    return Role(
-        name=name,
-        arn=f"arn:{where.partition}:iam::{where.account}:role/{name}",
-        trust={
-            "Version": "2012-10-17",
-            "Statement": [
-                {
-                    "Effect": "Allow",
-                    "Principal": {"Service": "sagemaker.amazonaws.com"},
-                    "Action": "sts:AssumeRole",
-                }
-            ],
-        },
-        policy=_least_policy(project, bucket, where=where),
-        tags={TAG_PROJECT: project},
-    )
-
-
-def _least_policy(project: str, bucket: Bucket, *, where: Where) -> dict[str, Any]:
-    """What hosting needs and no more. Source: the developer guide, sagemaker-roles."""
-    arn = f"arn:{where.partition}"
-    group = f"log-group:{contract.LOG_GROUP_PREFIX}*"
-    return {
-        "Version": "2012-10-17",
-        "Statement": [
-            {
-                "Effect": "Allow",
-                "Action": "s3:GetObject",
-                "Resource": f"{arn}:s3:::{bucket.name}/{artifact_prefix(project)}*",
-            },
-            {
-                "Effect": "Allow",
-                "Action": [
-                    "ecr:BatchCheckLayerAvailability",
-                    "ecr:BatchGetImage",
-                    "ecr:GetDownloadUrlForLayer",
-                ],
-                "Resource": f"{arn}:ecr:{where.region}:{where.account}:repository/portside-*",
-            },
-            {
-                "Effect": "Allow",
-                "Action": [
-                    "logs:CreateLogGroup",
-                    "logs:CreateLogStream",
-                    "logs:DescribeLogStreams",
-                    "logs:PutLogEvents",
-                ],
-                "Resource": f"{arn}:logs:{where.region}:{where.account}:{group}",
-            },
-            {
-                "Effect": "Allow",
-                "Action": ["cloudwatch:PutMetricData", "ecr:GetAuthorizationToken"],
-                "Resource": "*",
-            },
-        ],
-    }
-
-
-def _model(
-    endpoint: ConfiguredEndpoint,
-    image: str,
+def model_fields(
     *,
-    artifact: Artifact,
-    role: Role,
-    tags: dict[str, str],
-) -> Model:
-    environment = endpoint.settings.environment
+    image: str,
+    model_data: str | None,
+    environment: dict[str, str],
+    role_arn: str,
+    vpc: dict[str, Any] | None,
+) -> dict[str, Any]:
+    """What a Model is made from, in AWS's spelling and without what is not set."""
     fields = {
-        "image": image,
-        "model_data": artifact.name,
-        "environment": environment,
-        "role_arn": role.arn,
+        "Image": image,
+        "ModelDataUrl": model_data,
+        "Environment": environment or None,
+        "ExecutionRoleArn": role_arn,
+        "VpcConfig": vpc,
     }
-    digest = _digest(fields)
-    return Model(
-        name=_addressed(endpoint.name, digest),
-        image=image,
-        model_data=artifact.name,
-        environment=environment,
-        role_arn=role.arn,
-        tags=tags | {TAG_DIGEST: digest},
-    )
-
-
-def _endpoint_config(
-    endpoint: ConfiguredEndpoint, model: Model, *, tags: dict[str, str]
-) -> EndpointConfig:
-    variant: dict[str, Any] = {"VariantName": contract.DEFAULT_VARIANT, "ModelName": model.name}
-    match endpoint.settings:
-        case Serverless(memory_size_mb=memory, max_concurrency=concurrency):
-            variant["ServerlessConfig"] = {"MemorySizeInMB": memory, "MaxConcurrency": concurrency}
-        case Realtime(instance_type=instance_type, instance_count=count):
-            variant |= {"InstanceType": instance_type, "InitialInstanceCount": count}
-    digest = _digest({"variants": [variant]})
-    return EndpointConfig(
-        name=_addressed(endpoint.name, digest), variants=[variant], tags=tags | {TAG_DIGEST: digest}
-    )
-
-
-def _digest(fields: dict[str, Any]) -> str:
-    canonical = json.dumps(fields, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(canonical.encode()).hexdigest()
-
-
-def _addressed(endpoint: str, digest: str) -> str:
-    """`<endpoint>-<first ten hex digits>`; `config` holds endpoint names short enough."""
-    return f"{endpoint}-{digest[:DIGEST_LENGTH]}"
+    return {name: value for name, value in fields.items() if value is not None}

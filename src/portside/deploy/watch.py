@@ -1,25 +1,51 @@
-"""Wait for an endpoint, where SageMaker takes seconds or minutes and failure has a reason."""
+"""Wait for an endpoint, where SageMaker takes seconds or minutes and failure has a reason.
+
+What its new instances print is heard meanwhile, and instances that end again and again are not
+waited for to the end.
+"""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
+from typing import Final
 
 from portside.aws import sagemaker
+from portside.aws.logs import LogLine
 from portside.aws.session import Session
+from portside.deploy.startup import FAILED_STARTS, Startup
 from portside.errors import DeployError
+
+LOOK_AFTER_S: Final = 2.0
+"""Until the log is read for the first time, and between two looks: what is quick asks for none."""
 
 _STUCK = {"Failed", "OutOfService", "UpdateRollbackFailed"}
 """States that end a deployment badly; nobody but the user gets an endpoint out of them."""
 
 _DELETABLE = _STUCK | {"InService"}
 
+_SKEW_S: Final = 60.0
+"""By which this clock may be ahead of the one that dates log lines."""
+
 
 class Watch:
-    """Asks for an endpoint's state, soon at first and then less often."""
+    """Asks for an endpoint's state, soon at first and then less often.
 
-    def __init__(self, session: Session, *, sleep: Callable[[float], None]) -> None:
+    `heard` is told each line of a starting instance; without it no log is read.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        *,
+        sleep: Callable[[float], None],
+        clock: Callable[[], float] = time.time,
+        heard: Callable[[LogLine], None] | None = None,
+    ) -> None:
         self._session = session
         self._sleep = sleep
+        self._clock = clock
+        self._heard = heard
 
     def until_in_service(
         self, name: str, *, config_name: str | None, note: Callable[[str], None]
@@ -27,8 +53,10 @@ class Watch:
         """Return once the endpoint is InService on `config_name` (None: on any).
 
         A failed update ends InService as well, back on the old config, so the state
-        alone proves nothing. Raises `DeployError` with SageMaker's reason.
+        alone proves nothing. Raises `DeployError` with SageMaker's reason, or with the
+        instances' own where those end again and again.
         """
+        startup, looked_at = self._startup(name), self._clock()
         for pause_s in _pauses():
             now = sagemaker.describe_endpoint(self._session, name)
             if now is None:
@@ -36,11 +64,20 @@ class Watch:
             note(now.status)
             if now.status in _STUCK:
                 raise _failure(name, f"is {now.status}", now.reason)
+            if startup and self._clock() - looked_at >= LOOK_AFTER_S:
+                looked_at = self._clock()
+                _listen(startup, name)
             if now.status == "InService":
                 if config_name not in {None, now.config_name}:
                     raise _failure(name, "went back to its old config", now.reason)
                 return
             self._sleep(pause_s)
+
+    def _startup(self, name: str) -> Startup | None:
+        if self._heard is None:
+            return None
+        since_ms = int(1000 * (self._clock() - _SKEW_S))
+        return Startup(self._session, name, since_ms=since_ms, heard=self._heard)
 
     def until_gone(self, name: str, *, note: Callable[[str], None]) -> None:
         """Ask for the deletion as soon as SageMaker allows it, and return once it is done."""
@@ -64,6 +101,13 @@ def _pauses() -> Iterator[float]:
     while True:
         yield pause_s
         pause_s = min(pause_s * 1.5, 10.0)
+
+
+def _listen(startup: Startup, name: str) -> None:
+    startup.look()
+    if startup.starts.is_crash_loop:
+        what = f"does not start: an instance of it ended {FAILED_STARTS} times"
+        raise _failure(name, what, startup.starts.reason)
 
 
 def _failure(name: str, what: str, reason: str) -> DeployError:

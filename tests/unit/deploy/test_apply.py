@@ -11,8 +11,8 @@ from botocore.exceptions import ClientError
 
 from portside.aws.session import Session
 from portside.deploy.apply import ROLE_PATIENCE_S, Applier
-from portside.deploy.plan import Step, Verb
-from portside.deploy.resources import Endpoint, Model, Resource
+from portside.deploy.resources import Endpoint, GivenRole, Model, Resource
+from portside.deploy.step import Step, Verb
 from portside.errors import DeployError
 
 MODEL = Model(name="ner-1", image="i", model_data="s3://b/k", environment={}, role_arn="r", tags={})
@@ -71,6 +71,8 @@ class Silent:
 
     def sent(self, count_bytes: int) -> None: ...
 
+    def note(self, text: str) -> None: ...
+
 
 @contextmanager
 def silent(_: Step) -> Iterator[Silent]:
@@ -117,3 +119,93 @@ def test_an_endpoint_is_not_updated_to_what_it_runs(runs: str, calls: list[str])
     apply(sagemaker, Verb.UPDATE, ENDPOINT)
 
     assert sagemaker.calls == calls
+
+
+# --- A role of the user's ---------------------------------------------------------
+
+TRUST = {"Statement": [{"Effect": "Allow", "Principal": {"Service": ["sagemaker.amazonaws.com"]}}]}
+POLICY = {
+    "Statement": [
+        {"Action": ["s3:GetObject", "s3:PutObject"], "Resource": "arn:aws:s3:::b/*"},
+        {"Action": "logs:PutLogEvents", "Resource": "*"},
+    ]
+}
+GIVEN = GivenRole(name="mine", arn="arn:aws:iam::123456789012:role/mine", trust={}, policy=POLICY)
+
+
+class FakeIam:
+    """A role that trusts, and allows all but some actions; None is a caller that may not ask."""
+
+    def __init__(self, trust: dict[str, Any] | None, denied: set[str] | None) -> None:
+        self._trust, self._denied = trust, denied
+
+    def get_role(self, RoleName: str) -> dict[str, Any]:  # noqa: N803  boto3's spelling
+        if self._trust is None:
+            raise ClientError({"Error": {"Code": "NoSuchEntity"}}, "GetRole")
+        return {"Role": {"RoleName": RoleName, "AssumeRolePolicyDocument": self._trust}}
+
+    def get_role_policy(self, **_: str) -> dict[str, Any]:
+        raise ClientError({"Error": {"Code": "NoSuchEntity"}}, "GetRolePolicy")
+
+    def simulate_principal_policy(self, *, ActionNames: list[str], **_: object) -> dict[str, Any]:  # noqa: N803  boto3's spelling
+        if self._denied is None:
+            raise ClientError({"Error": {"Code": "AccessDenied"}}, "SimulatePrincipalPolicy")
+        return {
+            "EvaluationResults": [
+                {
+                    "EvalActionName": action,
+                    "EvalDecision": "implicitDeny" if action in self._denied else "allowed",
+                }
+                for action in ActionNames
+            ]
+        }
+
+
+class Noting(Silent):
+    """Keeps what is said."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+
+def check(iam: FakeIam) -> list[str]:
+    noting = Noting()
+
+    @contextmanager
+    def reporter(_: Step) -> Iterator[Noting]:
+        yield noting
+
+    session = cast("Session", type("WithIam", (), {"iam": iam})())
+    step = Step(verb=Verb.CHECK, kind=GIVEN.kind, name="mine", reason="", wanted=GIVEN)
+    Applier(session, reporter).apply((step,))
+    return noting.notes
+
+
+def test_a_role_that_allows_all_is_silently_taken() -> None:
+    assert check(FakeIam(TRUST, set())) == []
+
+
+@pytest.mark.parametrize(
+    ("iam", "message", "hint"),
+    [
+        (FakeIam(None, set()), "there is none", "set `role`"),
+        (FakeIam({"Statement": []}, set()), "may not assume it", "set its trust policy to:"),
+        (FakeIam(TRUST, {"s3:PutObject"}), "does not allow all", '"s3:PutObject"\n'),
+    ],
+)
+def test_what_a_role_lacks_is_told_as_json(iam: FakeIam, message: str, hint: str) -> None:
+    with pytest.raises(DeployError, match=message) as caught:
+        check(iam)
+
+    assert hint in (caught.value.hint or "")
+    assert "s3:GetObject" not in (caught.value.hint or "")
+
+
+def test_a_role_that_nobody_may_simulate_is_taken_with_a_word() -> None:
+    (note,) = check(FakeIam(TRUST, None))
+
+    assert "was not checked" in note
+    assert '"s3:PutObject"' in note

@@ -3,77 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
-from pathlib import Path
 
 import pytest
 
-from portside.config import Endpoint, Project, Realtime, Serverless
-from portside.deploy.current import Current, EndpointNow, Owned, RoleNow
-from portside.deploy.plan import Step, Verb, plan, plan_removal
-from portside.deploy.resources import (
-    Artifact,
-    Bucket,
-    Desired,
-    EndpointConfig,
-    Kind,
-    Model,
-    ModelData,
-    Role,
-    Where,
-    desired,
-)
+from portside.config import Endpoint, Realtime, ScalingSection, Serverless
+from portside.deploy.current import BucketNow, Current, Live, MadeNow, Owned
+from portside.deploy.plan import Verb, plan, plan_removal
+from portside.deploy.resources import GivenRole, Kind, Role
 from portside.errors import DeployError
+from tests.unit.deploy.deploy_parts import DATA, reached, said, wanted
 
-WHERE = Where(account="123456789012", region="eu-west-1")
-DATA = ModelData(file=Path("model.tar.gz"), size_bytes=10, digest="ab" * 32)
-
-
-def project(*endpoints: Endpoint) -> Project:
-    return Project(
-        root=Path("/p"),
-        name="ner",
-        model=None,
-        precision="auto",
-        handler=None,
-        endpoints=endpoints or (Endpoint(name="ner", settings=Serverless()),),
-    )
+REALTIME = Realtime(instance_type="ml.m5.large")
+SCALED = Realtime(scaling=ScalingSection(max_instances=3, target=100))
 
 
-def wanted(*endpoints: Endpoint, data: ModelData = DATA) -> Desired:
-    return desired(project(*endpoints), data, where=WHERE)
-
-
-def reached(wish: Desired, status: str = "InService") -> Current:
-    """The state of an account in which everything of a wish is there."""
-    names = {Model: set[str](), EndpointConfig: set[str]()}
-    keys, role, bucket = set[str](), None, False
-    endpoints: dict[str, EndpointNow] = {}
-    for resource in wish.resources:
-        match resource:
-            case Bucket():
-                bucket = True
-            case Artifact(key=key):
-                keys.add(key)
-            case Role(trust=trust, policy=policy, tags=tags):
-                role = RoleNow(trust=trust, policy=policy, tags=tags)
-            case Model(name=name) | EndpointConfig(name=name):
-                names[type(resource)].add(name)
-            case _:
-                endpoints[resource.name] = EndpointNow(
-                    status=status, config_name=resource.config_name, tags=resource.tags
-                )
-    return Current(
-        bucket=bucket,
-        artifact_keys=frozenset(keys),
-        role=role,
-        models=frozenset(names[Model]),
-        configs=frozenset(names[EndpointConfig]),
-        endpoints=endpoints,
-    )
-
-
-def said(steps: tuple[Step, ...]) -> list[tuple[str, str]]:
-    return [(str(step.verb), str(step.kind)) for step in steps]
+def endpoint(settings: Realtime | Serverless) -> Endpoint:
+    return Endpoint(name="ner", settings=settings)
 
 
 def test_from_nothing_everything_is_made_in_order() -> None:
@@ -99,7 +44,7 @@ def test_the_plan_of_an_applied_plan_is_empty() -> None:
 def test_an_interrupted_plan_goes_on_where_it_stopped() -> None:
     wish = wanted()
     whole = plan(wish, Current())
-    state = dataclasses.replace(reached(wish), configs=frozenset(), endpoints={})
+    state = dataclasses.replace(reached(wish), configs={}, endpoints={})
 
     assert plan(wish, state) == whole[-3:]
 
@@ -122,7 +67,7 @@ def test_a_new_artifact_makes_new_names_and_moves_the_endpoint() -> None:
 
 def test_another_memory_size_keeps_the_model() -> None:
     before = wanted()
-    after = wanted(Endpoint(name="ner", settings=Serverless(memory_size_mb=4096)))
+    after = wanted(endpoint(Serverless(memory_size_mb=4096)))
 
     assert said(plan(after, reached(before))) == [
         ("create", "EndpointConfig"),
@@ -135,7 +80,7 @@ def test_another_memory_size_keeps_the_model() -> None:
 def test_an_endpoint_beyond_repair_is_made_anew(status: str) -> None:
     wish = wanted()
 
-    assert said(plan(wish, reached(wish, status))) == [
+    assert said(plan(wish, reached(wish, status=status))) == [
         ("delete", "Endpoint"),
         ("create", "Endpoint"),
         ("wait", "Endpoint"),
@@ -146,8 +91,8 @@ def test_a_busy_endpoint_is_waited_for() -> None:
     wish = wanted()
     other = wanted(Endpoint(name="ner", settings=Serverless(memory_size_mb=1024)))
 
-    same = plan(wish, reached(wish, "Updating"))
-    moved = plan(other, reached(wish, "Updating"))
+    same = plan(wish, reached(wish, status="Updating"))
+    moved = plan(other, reached(wish, status="Updating"))
 
     assert said(same) == [("wait", "Endpoint")]
     assert [step.verb for step in moved][-3:] == [Verb.WAIT, Verb.UPDATE, Verb.WAIT]
@@ -158,21 +103,30 @@ def test_a_stuck_endpoint_is_updated_at_once_and_never_called_done(status: str) 
     wish = wanted()
     other = wanted(Endpoint(name="ner", settings=Serverless(memory_size_mb=1024)))
 
-    assert said(plan(wish, reached(wish, status))) == [("wait", "Endpoint")]
-    assert said(plan(other, reached(wish, status)))[-2:] == [
+    assert said(plan(wish, reached(wish, status=status))) == [("wait", "Endpoint")]
+    assert said(plan(other, reached(wish, status=status)))[-2:] == [
         ("update", "Endpoint"),
         ("wait", "Endpoint"),
     ]
-    assert Verb.WAIT not in [step.verb for step in plan(other, reached(wish, status))][:-1]
+    assert Verb.WAIT not in [step.verb for step in plan(other, reached(wish, status=status))][:-1]
 
 
 def test_a_role_that_drifted_is_put_right() -> None:
     wish = wanted()
     state = reached(wish)
-    assert state.role is not None
-    drifted = dataclasses.replace(state, role=dataclasses.replace(state.role, policy=None))
+    roles = {name: dataclasses.replace(role, policy=None) for name, role in state.roles.items()}
 
-    assert said(plan(wish, drifted)) == [("update", "role")]
+    assert said(plan(wish, dataclasses.replace(state, roles=roles))) == [("update", "role")]
+
+
+def test_a_bucket_that_is_open_is_closed() -> None:
+    wish = wanted()
+    state = dataclasses.replace(reached(wish), bucket=BucketNow(is_private=False))
+
+    (step,) = plan(wish, state)
+
+    assert (step.verb, step.kind) == (Verb.UPDATE, Kind.BUCKET)
+    assert [change.field for change in step.changes] == ["PublicAccessBlock"]
 
 
 @pytest.mark.parametrize("tags", [{}, {"portside:project": "other"}])
@@ -206,21 +160,157 @@ def test_removal_goes_from_what_points_to_what_is_pointed_at() -> None:
     assert {step.verb for step in steps} == {Verb.DELETE}
 
 
-def test_names_fit_sagemaker_and_do_not_depend_on_order() -> None:
-    longest = "x" * 52
-    first = wanted(Endpoint(name=longest, settings=Serverless(environment={"A": "1", "B": "2"})))
-    again = wanted(Endpoint(name=longest, settings=Serverless(environment={"B": "2", "A": "1"})))
-
-    assert first == again
-    assert max(len(resource.name) for resource in first.resources[3:]) == 63
+# --- What changes, and why -------------------------------------------------------
 
 
-def test_the_role_reads_this_projects_artifacts_only() -> None:
-    (role,) = (found for found in wanted().resources if isinstance(found, Role))
+def test_a_change_is_told_field_by_field() -> None:
+    before = wanted(endpoint(Serverless(environment={"A": "1", "B": "2"})))
+    after = wanted(endpoint(Serverless(environment={"A": "3"}, memory_size_mb=4096)))
 
-    assert role.arn == "arn:aws:iam::123456789012:role/portside-ner"
-    assert role.policy["Statement"][0] == {
-        "Effect": "Allow",
-        "Action": "s3:GetObject",
-        "Resource": "arn:aws:s3:::portside-123456789012-eu-west-1/ner/*",
+    steps = plan(after, reached(before, after))
+
+    changes = {
+        (step.kind, change.field): (change.old, change.new)
+        for step in steps
+        for change in step.changes
+        if step.kind in {Kind.MODEL, Kind.CONFIG}
     }
+    assert changes == {
+        (Kind.MODEL, "Environment.A"): ("1", "3"),
+        (Kind.MODEL, "Environment.B"): ("2", None),
+        (Kind.CONFIG, "AllTraffic.ServerlessConfig.MemorySizeInMB"): (2048, 4096),
+    }
+
+
+def test_another_kind_of_capacity_takes_the_place_of_the_old_one() -> None:
+    before, after = wanted(), wanted(endpoint(REALTIME))
+
+    (config,) = (step for step in plan(after, reached(before, after)) if step.kind is Kind.CONFIG)
+
+    assert {change.field: (change.old, change.new) for change in config.changes} == {
+        "AllTraffic.InstanceType": (None, "ml.m5.large"),
+        "AllTraffic.InitialInstanceCount": (None, 1),
+        "AllTraffic.ServerlessConfig.MemorySizeInMB": (2048, None),
+        "AllTraffic.ServerlessConfig.MaxConcurrency": (5, None),
+    }
+
+
+def test_a_tag_that_changes_changes_no_name() -> None:
+    before = wanted(endpoint(Serverless(ttl="8h")))
+    after = wanted(endpoint(Serverless(ttl="7d")))
+
+    (step,) = plan(after, reached(before))
+
+    assert (step.verb, step.kind) == (Verb.TAG, Kind.ENDPOINT)
+    assert [(one.field, one.old, one.new) for one in step.changes] == [("portside:ttl", "8h", "7d")]
+
+
+def test_from_instances_to_serverless_is_refused_as_sagemaker_would() -> None:
+    before, after = wanted(endpoint(REALTIME)), wanted()
+
+    with pytest.raises(DeployError, match="cannot make the endpoint `ner` serverless"):
+        plan(after, reached(before, after))
+    assert said(plan(before, reached(after, before)))[-2:] == [
+        ("update", "Endpoint"),
+        ("wait", "Endpoint"),
+    ]
+
+
+def test_a_role_of_the_users_is_checked_where_something_new_runs_with_it() -> None:
+    wish = wanted(endpoint(Serverless(role="arn:aws:iam::123456789012:role/mine")))
+
+    steps = plan(wish, Current())
+
+    assert ("check", "role") in said(steps)
+    assert not any(isinstance(resource, Role) for resource in wish.resources)
+    assert any(isinstance(step.wanted, GivenRole) for step in steps)
+    assert plan(wish, reached(wish)) == ()
+
+
+# --- Auto scaling ----------------------------------------------------------------
+
+
+def test_scaling_comes_after_the_endpoint_is_in_service() -> None:
+    assert said(plan(wanted(endpoint(SCALED)), Current()))[-4:] == [
+        ("create", "Endpoint"),
+        ("wait", "Endpoint"),
+        ("create", "scalable target"),
+        ("create", "scaling policy"),
+    ]
+
+
+def test_an_update_leaves_the_instances_that_auto_scaling_counts() -> None:
+    before = wanted(endpoint(SCALED))
+    after = wanted(endpoint(SCALED), data=dataclasses.replace(DATA, digest="cd" * 32))
+
+    (update,) = (step for step in plan(after, reached(before, after)) if step.verb is Verb.UPDATE)
+
+    assert getattr(update.wanted, "retain_capacity", None) is True
+
+
+def test_a_target_in_the_way_of_an_update_is_released_and_registered_anew() -> None:
+    before = wanted(endpoint(SCALED))
+    after = wanted(endpoint(Realtime(instance_type="ml.c5.large", scaling=SCALED.scaling)))
+
+    assert said(plan(after, reached(before, after))) == [
+        ("create", "EndpointConfig"),
+        ("delete", "scalable target"),
+        ("update", "Endpoint"),
+        ("wait", "Endpoint"),
+        ("create", "scalable target"),
+        ("create", "scaling policy"),
+    ]
+
+
+def test_other_bounds_and_other_targets_are_put() -> None:
+    before = wanted(endpoint(SCALED))
+    after = wanted(endpoint(Realtime(scaling=ScalingSection(max_instances=5, target=50))))
+
+    steps = plan(after, reached(before))
+
+    assert said(steps) == [("update", "scalable target"), ("update", "scaling policy")]
+    assert [(one.field, one.new) for step in steps for one in step.changes] == [
+        ("MaxCapacity", 5),
+        ("TargetValue", 50.0),
+    ]
+
+
+# --- What is left behind ---------------------------------------------------------
+
+
+def with_history(count: int, *, is_ours: bool | None = True) -> Current:
+    """The wanted state with so many earlier configs and their Models, the oldest first."""
+    state = reached(wanted())
+    numbers = [f"ner-{number:010x}" for number in range(count)]
+    older = {
+        name: MadeNow(created_at=age, is_ours=is_ours, models=frozenset({name}))
+        for age, name in enumerate(numbers)
+    }
+    return dataclasses.replace(state, configs=state.configs | older, models=state.models | older)
+
+
+def test_the_last_three_configs_stay_for_a_rollback() -> None:
+    assert plan(wanted(), with_history(3)) == ()
+    assert [(step.verb, step.kind, step.name) for step in plan(wanted(), with_history(5))] == [
+        (Verb.DELETE, Kind.CONFIG, "ner-0000000001"),
+        (Verb.DELETE, Kind.CONFIG, "ner-0000000000"),
+        (Verb.DELETE, Kind.MODEL, "ner-0000000000"),
+        (Verb.DELETE, Kind.MODEL, "ner-0000000001"),
+    ]
+
+
+@pytest.mark.parametrize("is_ours", [False, None])
+def test_what_lacks_the_tag_is_never_pruned(is_ours: bool | None) -> None:
+    assert plan(wanted(), with_history(9, is_ours=is_ours)) == ()
+
+
+def test_what_runs_now_is_kept_however_old() -> None:
+    state = with_history(6)
+    now = dataclasses.replace(
+        state.endpoints["ner"], config_name="ner-0000000000", live=Live(variants=[])
+    )
+    state = dataclasses.replace(state, endpoints={"ner": now})
+
+    deleted = {step.name for step in plan(wanted(), state) if step.verb is Verb.DELETE}
+
+    assert deleted == {"ner-0000000001", "ner-0000000002", "ner-0000000003"}

@@ -37,6 +37,7 @@ class FakeSession:
 
     def __init__(self, *states: dict[str, Any] | None) -> None:
         self.sagemaker = FakeSageMaker(*states)
+        self.logs = FakeLogs()
 
 
 def status(name: str, config: str = "wanted", reason: str = "") -> dict[str, Any]:
@@ -103,3 +104,70 @@ def test_the_waits_grow_to_ten_seconds() -> None:
 
     assert slept == sorted(slept)
     assert max(slept) == 10.0
+
+
+class FakeLogs:
+    """The log of an instance that ends as soon as it has started."""
+
+    def __init__(self, *messages: str) -> None:
+        self._events = [
+            {
+                "timestamp": number,
+                "logStreamName": "a/1",
+                "message": message,
+                "eventId": str(number),
+            }
+            for number, message in enumerate(messages)
+        ]
+        self.looks = 0
+
+    def describe_log_streams(self, **_: object) -> dict[str, Any]:
+        return {"logStreams": []}
+
+    def get_paginator(self, _: str) -> FakeLogs:
+        return self
+
+    def paginate(self, **_: object) -> list[dict[str, Any]]:
+        self.looks += 1
+        return [{"events": self._events}]
+
+
+def listening(logs: FakeLogs, *states: dict[str, Any] | None) -> tuple[Watch, list[str]]:
+    """A watch whose time passes while it sleeps, and what it heard."""
+    heard, now = list[str](), [0.0]
+
+    def sleep(pause_s: float) -> None:
+        now[0] += pause_s
+
+    session = FakeSession(*states)
+    session.logs = logs
+    watch = Watch(
+        cast("Session", session),
+        sleep=sleep,
+        clock=lambda: now[0],
+        heard=lambda line: heard.append(line.message),
+    )
+    return watch, heard
+
+
+def test_instances_that_end_again_and_again_are_not_waited_for() -> None:
+    logs = FakeLogs(*["starting", "ValueError: no such weights"] * 3)
+    watch, heard = listening(logs, status("Creating"))
+
+    with pytest.raises(DeployError) as caught:
+        watch.until_in_service("ner", config_name="wanted", note=ignore)
+
+    assert caught.value.message == (
+        "the endpoint `ner` does not start: an instance of it ended 3 times: "
+        "ValueError: no such weights"
+    )
+    assert len(heard) == 6
+
+
+def test_a_quick_start_reads_no_log() -> None:
+    logs = FakeLogs("starting")
+    watch, heard = listening(logs, *[status("Creating")] * 3, status("InService"))
+
+    watch.until_in_service("ner", config_name="wanted", note=ignore)
+
+    assert (heard, logs.looks) == ([], 0)

@@ -1,0 +1,108 @@
+"""Change a project in an account: under its lock, on record, and shown as it goes.
+
+    plan ─▶ the bucket ─▶ lock ─▶ plan again ─▶ steps ─▶ verify ─▶ what is old goes
+
+With nothing to do there is no lock and nothing is written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from portside.aws.logs import LogLine, readable
+from portside.aws.session import Session
+from portside.cli import logs, output, plan
+from portside.deploy.action import Pusher
+from portside.deploy.apply import Applier, Reporter
+from portside.deploy.name import bucket_name
+from portside.deploy.resources import Kind
+from portside.deploy.run import alone
+from portside.deploy.step import Step, Verb
+from portside.doctor.log.gather import diagnose_endpoint
+from portside.errors import DeployError
+
+
+def carry_out(
+    session: Session,
+    project: str,
+    steps: tuple[Step, ...],
+    *,
+    plan_again: Callable[[], tuple[Step, ...]],
+    command: str,
+    break_lock: bool = False,
+    push: Pusher | None = None,
+    verify: Callable[[tuple[Step, ...]], object] = lambda _: None,
+) -> tuple[Step, ...]:
+    """Do what is to be done, and return the steps that were done.
+
+    `plan_again` looks at the account once the lock is held, because another
+    run may have ended in between. `verify` is told the steps done, before what is old is removed.
+    """
+    if not steps:
+        return ()
+    bucket = bucket_name(account=session.account, region=session.region)
+    first = tuple(step for step in steps if step.kind is Kind.BUCKET)
+
+    def apply(steps: tuple[Step, ...], reporter: Reporter) -> None:
+        with _explained(session):
+            Applier(session, reporter, push=push, heard=_heard).apply(steps)
+
+    apply(first, shown)
+    with alone(session, project, bucket=bucket, command=command, break_lock=break_lock) as run:
+        steps = plan_again()
+        with run.recorded(steps):
+            reporter = run.reporter(shown)
+            count = _before_removals(steps)
+            apply(steps[:count], reporter)
+            if count:
+                verify(steps[:count])
+            apply(steps[count:], reporter)
+    return first + steps
+
+
+def _before_removals(steps: tuple[Step, ...]) -> int:
+    """How many steps come before the removals at the end."""
+    count = len(steps)
+    while count and steps[count - 1].verb is Verb.DELETE:
+        count -= 1
+    return count
+
+
+@contextmanager
+def _explained(session: Session) -> Iterator[None]:
+    """Where an endpoint fails: what its instances printed, and what is known of such failures."""
+    try:
+        yield
+    except DeployError as error:
+        if error.endpoint:
+            logs.show_tail(session, error.endpoint)
+            for finding in diagnose_endpoint(session, error.endpoint):
+                output.note(f"known: {finding.what}")
+                output.note(f"  mend: {finding.mend}")
+        raise
+
+
+def _heard(line: LogLine) -> None:
+    output.note(f"  {line.stream}  {readable(line.message)}")
+
+
+@contextmanager
+def shown(step: Step) -> Iterator[Shown]:
+    """A spinner for each step, a bar for the upload."""
+    text = f"{step.verb} {step.kind} {plan.short(step.name)}"
+    if step.size_bytes:
+        with output.transfer(text, total_bytes=step.size_bytes) as sent:
+            yield Shown(status=lambda _: None, sent=sent)
+    else:
+        with output.activity(text) as status:
+            yield Shown(status=status, sent=lambda _: None)
+
+
+class Shown:
+    """One step on the terminal."""
+
+    def __init__(self, *, status: Callable[[str], None], sent: Callable[[int], None]) -> None:
+        self.status = status
+        self.sent = sent
+        self.note = output.note

@@ -1,0 +1,128 @@
+"""What a project deploys: its model artifact, and its container image where one is made.
+
+On AWS there is always an image. The local AWS serves with the Portside that is installed, which
+takes no time, unless the project says what its image is built on, or `--image` asks for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, TypeVar
+
+import click
+
+from portside import config
+from portside.artifact.bundle import Artifact
+from portside.artifact.report.report import percentile
+from portside.aws.session import Session
+from portside.cli import build, package, target
+from portside.deploy import resources
+from portside.deploy.action import Progress, Pusher
+from portside.deploy.repository import EcrRepository
+from portside.deploy.resources import TAG_PROJECT
+from portside.errors import ConfigError
+from portside.image.build import Image
+from portside.image.layout import Layout
+from portside.image.platform import Platform, platform_of
+from portside.image.publish import pending, publish
+from portside.image.reference import Reference
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Product:
+    """Artifact and image on this machine; without an image Portside's own runtime serves."""
+
+    artifact: Artifact | None
+    image: Image | None
+
+    @property
+    def model_data(self) -> resources.ModelData | None:
+        """The artifact as `deploy` wants it, with what was measured when it was proven."""
+        if self.artifact is None:
+            return None
+        figures = self.artifact.proof.chosen.figures if self.artifact.proof else None
+        return resources.ModelData(
+            file=self.artifact.path,
+            size_bytes=self.artifact.size_bytes,
+            digest=self.artifact.digest,
+            memory_bytes=figures.resident_bytes if figures else None,
+            latency_ms=percentile(figures.latencies_ms, 50) if figures else None,
+        )
+
+    @property
+    def image_data(self) -> resources.ImageData | None:
+        """The image as `deploy` wants it."""
+        if self.image is None:
+            return None
+        blobs = {blob.digest: blob.size for blob in self.image.blobs}
+        return resources.ImageData(digest=self.image.digest, blobs=blobs)
+
+
+def option(function: F) -> F:
+    """The option `--image` of the commands that look at what is deployed."""
+    return click.option(
+        "--image",
+        "with_image",
+        is_flag=True,
+        help="Build the container image for the local AWS too, as for AWS.",
+    )(function)
+
+
+def make(project: config.Project, *, where: str, with_image: bool = False) -> Product:
+    """Package the project, and build its image where it is deployed with one."""
+    has_image = with_image or where == target.AWS or bool(project.base or project.dockerfile)
+    if not has_image:
+        return Product(artifact=package.make(project), image=None)
+    is_in_image = project.model is None or project.model_in_image
+    # The code lies in a layer of its own, so that a change of it sends no model.
+    artifact = None if is_in_image else package.make(project, has_code=bool(project.dockerfile))
+    return Product(artifact=artifact, image=_image(project))
+
+
+def pusher(product: Product, project: config.Project, session: Session) -> Pusher:
+    """Who brings the product's image to its repository."""
+
+    def push(image: resources.Image, progress: Progress) -> None:
+        if product.image is None:
+            raise TypeError(f"the image `{image.name}` was not made")
+        destination = EcrRepository(
+            session=session,
+            target=Reference(registry=image.registry, repository=image.repository, tag=image.tag),
+            records=project.work_dir / "image" / "uploads",
+            tags={TAG_PROJECT: project.name},
+        )
+        todo = pending(product.image, destination)
+        publish(product.image, destination, todo, progress=progress.sent)
+
+    return push
+
+
+def _image(project: config.Project) -> Image:
+    recipe = build.make_recipe(
+        project,
+        platform=_platform(project),
+        requirements=None if project.dockerfile else project.requirements,
+        model_in_image=project.model_in_image,
+    )
+    layout = Layout(project.work_dir / "image")
+    return build.make(recipe, layout=layout, registry_of=cache(build.open_registry))
+
+
+def _platform(project: config.Project) -> Platform:
+    """What the project's instances run: they share one image, and an image is for one platform."""
+    wanted = {
+        platform_of(instance_type)
+        for endpoint in project.endpoints
+        for instance_type in endpoint.instance_types
+    }
+    if len(wanted) > 1:
+        raise ConfigError(
+            "the project's instances are of two platforms, and they share one image",
+            path="endpoint.instance_type",
+            hint="use Graviton (such as `ml.m7g.large`) for all of them or for none",
+        )
+    return wanted.pop()

@@ -1,0 +1,152 @@
+"""`portside rollback`: back to a config that an endpoint ran before."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from portside import config
+from portside.cli import change, output, plan, target
+from portside.cli.verification import check_configs
+from portside.config import Project
+from portside.deploy.rollback import Past, Version, choose, look_back, rollback_steps
+from portside.deploy.step import Step
+from portside.errors import UsageError
+
+_DIGEST_SHOWN = 10
+
+
+@click.command()
+@click.argument("arguments", metavar="[N] [DIR]", nargs=-1)
+@target.option
+@click.option("--endpoint", help="Which one, of a project that has several.")
+@click.option("--to", metavar="CONFIG", help="An EndpointConfig by its name, instead of N.")
+@click.option("--list", "only_list", is_flag=True, help="Show what there is to go back to.")
+@click.option("--break-lock", is_flag=True, help="Take the lock from a run that is dead.")
+@click.option("--json", "as_json", is_flag=True, help="Print the versions as JSON, on stdout.")
+def command(
+    arguments: tuple[str, ...],
+    where: str,
+    endpoint: str | None,
+    to: str | None,
+    only_list: bool,
+    break_lock: bool,
+    as_json: bool,
+) -> None:
+    """Move the endpoint of the project in DIR to the Nth config before the one that runs.
+
+    Nothing is made anew, so it is as quick as an update can be. The next `deploy` goes forward
+    again: to what the files ask for.
+
+    \b
+    Example:
+      portside rollback                 # to the one before
+      portside rollback 2 examples/ner
+      portside rollback --list
+    """
+    back, folder = _parse(arguments)
+    project = config.load(folder)
+    name = _named(project, endpoint)
+    session = target.connect(where)
+    past = look_back(session, project.name, name)
+    if only_list:
+        _show(past, as_json=as_json)
+        return
+    chosen = choose(past, back=back, to=to)
+
+    def make_plan() -> tuple[Step, ...]:
+        return rollback_steps(look_back(session, project.name, name), chosen)
+
+    steps = change.carry_out(
+        session,
+        project.name,
+        make_plan(),
+        plan_again=make_plan,
+        command="portside rollback",
+        break_lock=break_lock,
+        verify=lambda steps: check_configs(session, steps),
+    )
+    if as_json:
+        output.as_json([plan.described(step) for step in steps])
+    else:
+        output.data(f"{name} runs {chosen.config}")
+        output.note("  the next `portside deploy` goes forward again")
+
+
+def _parse(arguments: tuple[str, ...]) -> tuple[int, Path]:
+    """A number first, then a folder; both may be left out."""
+    match arguments:
+        case ():
+            return 1, Path()
+        case (one,) if one.isdecimal():
+            return _count(one), Path()
+        case (one,):
+            return 1, Path(one)
+        case (number, folder) if number.isdecimal():
+            return _count(number), Path(folder)
+        case _:
+            raise UsageError(
+                f"cannot read `{' '.join(arguments)}` as a number and a folder",
+                hint="write `portside rollback [N] [DIR]`",
+            )
+
+
+def _count(number: str) -> int:
+    if int(number) < 1:
+        raise UsageError(
+            "cannot go back by 0 configs", hint="write `portside rollback` for the one before"
+        )
+    return int(number)
+
+
+def _named(project: Project, endpoint: str | None) -> str:
+    names = [one.name for one in project.endpoints]
+    if endpoint is None and len(names) == 1:
+        return names[0]
+    if endpoint in names:
+        return endpoint
+    tried = f"there is no `{endpoint}`" if endpoint else f"the project has {len(names)} endpoints"
+    raise UsageError(
+        f"cannot tell which endpoint to roll back: {tried}",
+        hint=f"add `--endpoint NAME` with one of: {', '.join(names)}",
+    )
+
+
+def _show(past: Past, *, as_json: bool) -> None:
+    if as_json:
+        output.as_json([_described(one) for one in past.versions])
+        return
+    rows = [
+        ["▶" if one.is_live else "", one.config, _date(one.created_at), _artifact(one), _image(one)]
+        for one in past.versions
+    ]
+    output.table(["", "config", "made", "model artifact", "image"], rows)
+
+
+def _described(one: Version) -> dict[str, Any]:
+    return {
+        "config": one.config,
+        "created_at": _date(one.created_at),
+        "model_data": list(one.model_data),
+        "image": list(one.image),
+        "is_live": one.is_live,
+    }
+
+
+def _artifact(one: Version) -> str:
+    """Of an artifact of Portside's own the digest in its address."""
+    return ", ".join(
+        url.rsplit("/", 2)[-2][:_DIGEST_SHOWN] if url.count("/") > 2 else url
+        for url in one.model_data
+    )
+
+
+def _image(one: Version) -> str:
+    return ", ".join(reference.rpartition("/")[2] for reference in one.image)
+
+
+def _date(created_at: float) -> str:
+    return f"{datetime.fromtimestamp(created_at, UTC):%Y-%m-%d %H:%M:%SZ}"

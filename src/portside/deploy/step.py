@@ -1,0 +1,71 @@
+"""One thing to do, as a value that can be shown, kept in a journal, and carried out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from portside.deploy.current import PolicyNow, TargetNow
+from portside.deploy.difference import Change
+from portside.deploy.resources import Endpoint, Kind, Resource
+
+
+class Verb(StrEnum):
+    """What a step does to its resource."""
+
+    CREATE = "create"
+    UPLOAD = "upload"
+    UPDATE = "update"
+    TAG = "tag"
+    CHECK = "check"
+    WAIT = "wait"
+    DELETE = "delete"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One thing to do, with the reason that a user reads."""
+
+    verb: Verb
+    kind: Kind
+    name: str
+    reason: str
+    wanted: Resource | None = None
+    """What to make of it; None where it is only removed, or waited for as it is."""
+    changes: tuple[Change, ...] = ()
+    """The fields that change; empty where the resource is new, or only goes."""
+    existing: TargetNow | PolicyNow | None = None
+    """Of auto scaling, whose names alone do not say all: what is removed."""
+    size_bytes: int = 0
+    """What is to be sent."""
+
+    @property
+    def id(self) -> str:
+        """The same for the same step of the same plan, whenever it is made; none has it twice."""
+        to = f" to {self.wanted.config_name}" if isinstance(self.wanted, Endpoint) else ""
+        return f"{self.verb} {self.kind} {self.name}{to}"
+
+
+def step(
+    verb: Verb,
+    resource: Resource,
+    reason: str,
+    changes: tuple[Change, ...] = (),
+    *,
+    size_bytes: int = 0,
+) -> Step:
+    """A step towards a wanted resource."""
+    return Step(
+        verb=verb,
+        kind=resource.kind,
+        name=resource.name,
+        reason=reason,
+        wanted=resource,
+        changes=changes,
+        size_bytes=size_bytes,
+    )
+
+
+def create(resource: Resource) -> Step:
+    """The step that makes what is not there."""
+    return step(Verb.CREATE, resource, "does not exist")
