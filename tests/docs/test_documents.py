@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
+from typing import get_args
 
+import msgspec
 import pytest
 
 from portside import config
 from portside.cli.application import COMMANDS
+from portside.config.endpoint_section import KINDS
 
 TABLES = {"model", "handler", "image", "endpoint", "endpoints"}
 ROOT = Path(__file__).parents[2]
@@ -47,16 +51,35 @@ def test_every_key_is_documented() -> None:
         "model.": config.ModelSection,
         "handler.": config.HandlerSection,
         "image.": config.ImageSection,
-        "endpoint.": config.Serverless,
-        "endpoint. ": config.Realtime,
     }
     paths = [
-        f"{table.strip()}{key}"
-        for table, section in keys.items()
-        for key in section.__struct_fields__
+        f"{table}{key}" for table, section in keys.items() for key in section.__struct_fields__
     ]
 
     assert [path for path in paths if f"`{path}" not in reference and path not in TABLES] == []
+
+
+@pytest.mark.parametrize("section", KINDS.values(), ids=KINDS)
+def test_every_key_of_an_endpoint_is_documented(section: type[msgspec.Struct]) -> None:
+    reference = (ROOT / "docs" / "reference" / "configuration.md").read_text(encoding="utf-8")
+
+    assert [key for key in _keys(section) if f"`{key}" not in reference] == []
+
+
+def _keys(section: type[msgspec.Struct]) -> Iterator[str]:
+    """The paths of a table's keys; a table in it stands for its keys."""
+    for field in msgspec.structs.fields(section):
+        inner = [
+            part
+            for part in (field.type, *get_args(field.type))
+            if isinstance(part, type) and issubclass(part, msgspec.Struct)
+        ]
+        if inner:
+            yield from (f"{field.name}.{key}" for part in inner for key in _keys(part))
+        elif field.name == "variants":
+            yield "[[endpoint.variants]]"
+        else:
+            yield field.name
 
 
 def test_the_readmes_figures_are_those_of_the_last_benchmark() -> None:

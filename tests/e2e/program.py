@@ -19,6 +19,7 @@ CACHE = Path(__file__).parents[2] / ".portside" / "clients"
 
 AWSCLI = "1.46.3"
 NEWMAN = "6.2.2"
+JAVASCRIPT_SDK = "3.1164.0"
 
 
 def aws() -> str:
@@ -36,12 +37,17 @@ def newman() -> str:
     """Postman's runner."""
     folder = CACHE / f"newman-{NEWMAN}"
     program = folder / "node_modules" / ".bin" / "newman"
-    system("node", package="nodejs")
-    if not program.exists():
-        npm = [system("npm", package="npm"), "install", "--silent", "--no-audit", "--no-fund"]
-        folder.mkdir(parents=True, exist_ok=True)
-        _install([*npm, "--prefix", str(folder), f"newman@{NEWMAN}"])
+    _install_from_npm(f"newman@{NEWMAN}", to=folder, brings=program)
     return str(program)
+
+
+def javascript_sdk() -> Path:
+    """A folder whose modules find AWS's SDK for predictions."""
+    folder = CACHE / f"javascript-sdk-{JAVASCRIPT_SDK}"
+    name = "@aws-sdk/client-sagemaker-runtime"
+    brings = folder / "node_modules" / name / "package.json"
+    _install_from_npm(f"{name}@{JAVASCRIPT_SDK}", to=folder, brings=brings)
+    return folder
 
 
 def system(name: str, *, package: str) -> str:
@@ -51,6 +57,14 @@ def system(name: str, *, package: str) -> str:
     if found is None:
         pytest.skip(f"`{name}` is not installed, nor can it be here")
     return found
+
+
+def _install_from_npm(package: str, *, to: Path, brings: Path) -> None:
+    system("node", package="nodejs")
+    if not brings.exists():
+        npm = [system("npm", package="npm"), "install", "--silent", "--no-audit", "--no-fund"]
+        to.mkdir(parents=True, exist_ok=True)
+        _install([*npm, "--prefix", str(to), package])
 
 
 def _install(command: list[str]) -> None:

@@ -13,35 +13,7 @@ from typing import Any
 import pytest
 
 from portside.archive import unpack
-
-# In a process of its own: torch need not be loaded into the tests' one.
-MAKE_CHECKPOINT = """
-import sys, torch, transformers
-from tokenizers import Tokenizer, models, pre_tokenizers
-
-words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "ada", "lives", "in", "oslo", "bo", "paints"]
-tokenizer = Tokenizer(models.WordLevel({w: n for n, w in enumerate(words)}, unk_token="[UNK]"))
-tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
-transformers.PreTrainedTokenizerFast(
-    tokenizer_object=tokenizer, unk_token="[UNK]", pad_token="[PAD]",
-).save_pretrained(sys.argv[1])
-torch.manual_seed(1)
-labels = ["O", "B-PER", "B-LOC"]
-config = transformers.DistilBertConfig(
-    vocab_size=40, dim=32, n_layers=1, n_heads=4, hidden_dim=64,
-    id2label=dict(enumerate(labels)), label2id={label: n for n, label in enumerate(labels)})
-model = transformers.DistilBertForTokenClassification(config)
-with torch.no_grad():
-    # A direction for each label, in the words and in the classifier.
-    rows = model.base_model.embeddings.word_embeddings.weight
-    rows[:, :3] = 0
-    for word in range(len(words)):
-        label = {"ada": 1, "bo": 1, "oslo": 2}.get(words[word], 0)
-        rows[word, label] = 3
-    model.classifier.weight.zero_()
-    model.classifier.weight[:, :3] = torch.eye(3) * 3
-model.save_pretrained(sys.argv[1])
-"""
+from tests.integration.tiny_ner import make_checkpoint
 
 SAMPLES = "ada\tB-PER\nlives\tO\nin\tO\noslo\tB-LOC\n\nbo\tB-PER\npaints\tB-LOC\n"
 """The last label is one that the model does not find."""
@@ -61,8 +33,7 @@ PORTSIDE_AGGREGATION_STRATEGY = "none"
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("project")
-    command = [sys.executable, "-W", "ignore", "-c", MAKE_CHECKPOINT, str(folder / "model")]
-    subprocess.run(command, check=True, capture_output=True)
+    make_checkpoint(folder / "model")
     (folder / "dev.conll").write_text(SAMPLES)
     (folder / "portside.toml").write_text(TOML)
     return folder
@@ -102,7 +73,14 @@ def test_int8_goes_in_with_its_proof(project: Path, packaged: subprocess.Complet
     assert fp32["largest_difference"] < 1e-3 < int8["largest_difference"]
     assert int8["size_bytes"] < fp32["size_bytes"]
     folder = project / ".portside"
-    assert json.loads((folder / "report.json").read_text()) == report
+    written = json.loads((folder / "report.json").read_text())
+    asked = written.pop("asked")  # the user's texts stay in the file
+    assert [(one["inputs"], one["found"]) for one in asked] == [
+        ("bo paints", [["B-PER", 0, 2]]),
+        ("ada lives in oslo", [["B-LOC", 13, 17], ["B-PER", 0, 3]]),
+    ]
+    assert asked[0]["parameters"] == {"aggregation_strategy": "none"}
+    assert written == report
     assert "int8" in (folder / "report.html").read_text()
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import shlex
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import click
 
 from portside import config, contract
-from portside.cli import output
+from portside.cli import output, workflow
 from portside.errors import UsageError
 
 CONFIG = """\
@@ -51,7 +51,13 @@ REQUEST = '{"strings": ["Ada Lovelace lives in London"]}\n'
 
 @click.command()
 @click.argument("folder", metavar="[DIR]", default=".", type=click.Path(path_type=Path))
-def command(folder: Path) -> None:
+@click.option(
+    "--github-actions",
+    is_flag=True,
+    help="Write a workflow, too, that tests, plans and deploys the project.",
+)
+@click.option("--force", is_flag=True, help="Write the workflow anew where there is another.")
+def command(folder: Path, github_actions: bool, force: bool) -> None:
     """Begin a project in DIR: portside.toml, inference.py and a request to try.
 
     Files that are there already are left as they are. Where there is a model, its own
@@ -61,6 +67,11 @@ def command(folder: Path) -> None:
     Example:
       portside init my-model
     """
+    if force and not github_actions:
+        raise UsageError(
+            "`--force` is for the workflow: files of a project are never overwritten",
+            hint="add `--github-actions`, or leave it out",
+        )
     if folder.exists() and not folder.is_dir():
         raise UsageError(
             f"cannot begin a project in `{folder}`: it is a file",
@@ -78,9 +89,47 @@ def command(folder: Path) -> None:
         else:
             file.write_text(text, encoding="utf-8")
             output.done(f"wrote {file}")
+    if github_actions:
+        _write_workflow(folder, force=force)
     output.title("Next")
     output.note(f"  portside deploy {shlex.quote(str(folder))}")
     output.note(f"  portside invoke {name} --file {shlex.quote(str(folder / REQUEST_FILE))}")
+
+
+def _write_workflow(folder: Path, *, force: bool) -> None:
+    """In the repository around the project, wherever in it the project is."""
+    repository, project = workflow.repository_of(folder), config.load(folder)
+    file = repository / workflow.PLACE
+    named = (project.model, project.samples, project.handler, project.requirements)
+    wanted = workflow.text(
+        workflow.Workflow(
+            project=_within(project.root, repository),
+            endpoints=[endpoint.name for endpoint in project.endpoints],
+            request=_within(project.root / REQUEST_FILE, repository),
+            others=[
+                _within(path, repository)
+                for path in named
+                if path is not None and _is_beside(path, project.root, repository)
+            ],
+        )
+    )
+    if file.exists() and file.read_text(encoding="utf-8") != wanted and not force:
+        raise UsageError(
+            f"there is a workflow `{file}` already",
+            hint="write it anew with `--force`; see with `git diff` what changes",
+        )
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(wanted, encoding="utf-8")
+    output.done(f"wrote {file}")
+    output.note("  set its variables in the repository's settings: they stand at its top")
+
+
+def _is_beside(path: Path, root: Path, repository: Path) -> bool:
+    return path.is_relative_to(repository) and not path.is_relative_to(root)
+
+
+def _within(path: Path, repository: Path) -> PurePosixPath:
+    return PurePosixPath(path.relative_to(repository).as_posix())
 
 
 def _has_model(folder: Path) -> bool:

@@ -1,0 +1,1 @@
+"""The AWS account that is deployed to."""

@@ -1,0 +1,1 @@
+"""What instances printed, and why they failed."""

@@ -1,0 +1,1 @@
+"""A project before it is deployed: its configuration, code, requirements, model and image."""
