@@ -79,6 +79,7 @@ def package(
     output: Path,
     cache: Path | None = None,
     handler: Path | None = None,
+    has_code: bool = True,
     precision: Precision = "auto",
     samples: Path | None = None,
     gate: Gate = DEFAULT_GATE,
@@ -91,7 +92,8 @@ def package(
 
     The cache is a folder of Portside's own (see `cache`), the output's unless named.
     `model` is a checkpoint folder or a model file in one, None where the handler
-    is all there is. `samples` is a file of texts to prove an exported graph on;
+    is all there is. With `has_code` false the handler stays out: it lies in the image.
+    `samples` is a file of texts to prove an exported graph on;
     without it bundled ones are taken. `strategy` is how the endpoint joins tokens to
     entities. `allow_pickle` says that pickled weights are the user's own. `progress`
     hears what is being done, in words. Raises `BuildError`, `ConfigError` for samples
@@ -105,14 +107,15 @@ def package(
         )
     cache = cache or output.parent
     code = () if handler is None else handler_members(handler)
-    content = _Content(members=code)
+    brought = code if has_code else ()
+    content = _Content(members=brought)
     if model is not None:
         progress("reading the checkpoint")
         checkpoint = read_checkpoint(model, has_handler=bool(code), allow_pickle=allow_pickle)
         progress(f"found {checkpoint.summary}")
         wanted = Wanted(precision=precision, gate=gate, samples=samples, strategy=strategy)
         graph = _graph(checkpoint, wanted=wanted, cache=cache, progress=progress, chooser=chooser)
-        content = _content(checkpoint, code, graph=graph, samples=samples)
+        content = _content(checkpoint, brought, graph=graph, samples=samples)
     output.parent.mkdir(parents=True, exist_ok=True)
     packed = pack(content.members, output, progress=_in_words(content.members, progress))
     prune(cache, now=time.time())

@@ -10,9 +10,10 @@ What is wrong with the samples is said first: the export takes a minute.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Protocol
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from portside.artifact.folder.architecture import Task
 from portside.artifact.graph.export import export
 from portside.artifact.proof.examination import Examination
 from portside.artifact.proof.judge import judge
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from portside.artifact.folder.architecture import Task
     from portside.artifact.folder.checkpoint import Checkpoint
     from portside.artifact.graph.export import Export
     from portside.artifact.proof.judge import Model, Precision
@@ -84,7 +84,7 @@ def choose_graph(
     Raises `ConfigError` for samples that do not fit, `BuildError` where no graph passes, and
     `MissingToolError` where something for it is not installed.
     """
-    samples = _samples(checkpoint, task, wanted.samples)
+    samples = _samples(checkpoint, task, wanted)
     progress("exporting to ONNX")
     exported = exporter(checkpoint, cache, progress)
     model = examiner(
@@ -103,7 +103,23 @@ def choose_graph(
     return ServedGraph(files=(*choice.files, *made), proof=choice.proof)
 
 
-def _samples(checkpoint: Checkpoint, task: Task, file: Path | None) -> Samples:
-    if file is None:
-        return bundled_samples(task)
-    return read_samples(file, task, labels=checkpoint.labels, exclusive=checkpoint.exclusive_labels)
+def _samples(checkpoint: Checkpoint, task: Task, wanted: Wanted) -> Samples:
+    exclusive = checkpoint.exclusive_labels
+    samples = (
+        read_samples(wanted.samples, task, labels=checkpoint.labels, exclusive=exclusive)
+        if wanted.samples
+        else bundled_samples(task)
+    )
+    parameters = _parameters(task, exclusive=exclusive, strategy=wanted.strategy)
+    return replace(samples, parameters=parameters, exclusive=exclusive)
+
+
+def _parameters(task: Task, *, exclusive: bool, strategy: AggregationStrategy) -> dict[str, Any]:
+    """With what a request is answered as `answer_process` answers."""
+    match task:
+        case Task.TOKEN_CLASSIFICATION:
+            return {"aggregation_strategy": str(strategy)}
+        case Task.TEXT_CLASSIFICATION if not exclusive:
+            return {"top_k": None}  # all labels
+        case _:
+            return {}

@@ -40,6 +40,7 @@ class FakeModel:
         graph: Sequence[Path] = (Path("fp32/model.onnx"),),
         int8_texts_per_s: float = 300,
         wrong_in_fp32: int = 0,
+        texts: int = TEXTS,
     ) -> None:
         self.graph = graph
         self.tried: list[Recipe] = []
@@ -47,6 +48,7 @@ class FakeModel:
         self._wrong = wrong
         self._int8_texts_per_s = int8_texts_per_s
         self._wrong_in_fp32 = wrong_in_fp32
+        self._texts = texts
 
     def ask_original(self) -> tuple[Answers, Figures]:
         return self._answers(0), figures(texts_per_s=50)
@@ -69,5 +71,5 @@ class FakeModel:
         return SECTIONS
 
     def _answers(self, wrong: int) -> Answers:
-        found = [frozenset({("BAD" if n < wrong else "GOOD",)}) for n in range(TEXTS)]
-        return Answers(numbers=np.zeros(2 * TEXTS, np.float32), found=found)
+        found = [frozenset({("BAD" if n < wrong else "GOOD",)}) for n in range(self._texts)]
+        return Answers(numbers=np.zeros(2 * self._texts, np.float32), found=found)

@@ -10,6 +10,7 @@ from typing import Any
 from portside.artifact.bundle import Artifact
 from portside.artifact.folder.content import LeftOut
 from portside.artifact.proof.proof import (
+    Asked,
     Candidate,
     Figures,
     Gate,
@@ -88,6 +89,14 @@ def make_proof(**others: Any) -> Proof:
             make_candidate(
                 "int8, per channel, with section 5 in fp32",
                 figures=make_figures(3.5, size_mb=26.4, load_s=0.4, resident_bytes=180 * MB),
+            ),
+        ),
+        asked=(
+            Asked(
+                inputs="Ada met Grace",
+                parameters={"aggregation_strategy": "average"},
+                found=frozenset({("PER", 8, 13), ("PER", 0, 3)}),
+                is_exclusive=True,
             ),
         ),
         took_s=48.3,

@@ -16,12 +16,18 @@ from portside.errors import BuildError
 from tests.unit.artifact.judge_fakes import TEXTS, FakeModel
 
 
-def run(model: FakeModel, *, precision: Any = "auto", gate: Gate | None = None) -> Choice:
+def run(
+    model: FakeModel,
+    *,
+    precision: Any = "auto",
+    gate: Gate | None = None,
+    items: tuple[Sample, ...] = (Sample(inputs="text"),) * TEXTS,
+) -> Choice:
     return judge(
         model,
         name="Tiny",
         task=Task.TEXT_CLASSIFICATION,
-        samples=Samples(source="texts.txt", items=(Sample(inputs="text"),) * TEXTS),
+        samples=Samples(source="texts.txt", items=items),
         gate=gate or Gate(),
         precision=precision,
         progress=lambda _: None,
@@ -42,6 +48,16 @@ def test_int8_that_passes_is_chosen_at_once():
     )
     assert [c.verdict for c in choice.proof.candidates] == [Verdict.NOT_NEEDED, Verdict.CHOSEN]
     assert choice.proof.took_s == 2.5
+
+
+def test_a_few_samples_are_kept_with_what_the_chosen_form_found():
+    samples = tuple(Sample(inputs=f"text {number}") for number in range(TEXTS))
+
+    choice = run(FakeModel(lambda _: 5), items=samples)
+
+    # int8 is wrong about the first five, and those are not kept.
+    assert [asked.inputs for asked in choice.proof.asked] == [f"text {n}" for n in range(5, 10)]
+    assert {asked.found for asked in choice.proof.asked} == {frozenset({("GOOD",)})}
 
 
 def test_other_recipes_are_tried_before_sections_are_left_in_fp32():

@@ -42,6 +42,12 @@ CANDIDATE = FIGURES | {
     "f1_before_points": float | None,
     "f1_after_points": float | None,
 }
+ASKED = {
+    "inputs": str | dict,
+    "parameters": dict,
+    "found": [[str | int]],
+    "is_exclusive": bool,
+}
 SCHEMA = {
     "schema_version": int,
     "model": str,
@@ -51,6 +57,7 @@ SCHEMA = {
     "gate": {"agreement": float, "f1_drop_points": float},
     "original": FIGURES,
     "candidates": [CANDIDATE],
+    "asked": [ASKED],
     "cold_start_assumptions": {"download_mb_per_s": float, "unpack_mb_per_s": float},
     "artifact": {"file": str, "digest": str, "size_bytes": int, "members": [str]},
     "left_out": {
@@ -120,6 +127,19 @@ def test_the_json_holds_the_figures():
     assert value["left_out"]["saved_bytes"] == 543_404_100
     assert value["left_out"]["files"][0]["path"] == "checkpoint-500"
     assert value["gate"] == {"agreement": 0.995, "f1_drop_points": 0.2}
+
+
+def test_the_json_holds_what_was_found_in_samples():
+    value = json.loads(to_json(make_example()))
+
+    assert value["asked"] == [
+        {
+            "inputs": "Ada met Grace",
+            "parameters": {"aggregation_strategy": "average"},
+            "found": [["PER", 0, 3], ["PER", 8, 13]],
+            "is_exclusive": True,
+        }
+    ]
 
 
 @pytest.mark.parametrize("broken", [math.nan, math.inf, -math.inf])

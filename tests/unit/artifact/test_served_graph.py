@@ -11,6 +11,7 @@ from portside.artifact.folder.checkpoint import read_checkpoint
 from portside.artifact.graph.export import Export
 from portside.artifact.served_graph import ServedGraph, Wanted, choose_graph
 from portside.errors import ConfigError
+from portside.serving.tasks.strategy import AggregationStrategy
 from tests.unit.artifact.judge_fakes import TEXTS, FakeModel
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ class Bench:
     def choose(self, checkpoint: Checkpoint, cache: Path, wanted: Wanted) -> ServedGraph:
         return choose_graph(
             checkpoint,
-            Task.TEXT_CLASSIFICATION,
+            checkpoint.task or Task.TEXT_CLASSIFICATION,
             wanted=wanted,
             cache=cache,
             progress=lambda _: None,
@@ -62,7 +63,7 @@ class Bench:
         **_: object,
     ) -> FakeModel:
         self.samples, self.strategy = samples, strategy
-        return FakeModel(graph=(self.graph,))
+        return FakeModel(graph=(self.graph,), texts=len(samples.items))
 
 
 @pytest.fixture
@@ -136,3 +137,33 @@ def test_a_text_may_have_several_labels_by_its_problem_type(
 
     assert bench.samples is not None
     assert bench.samples.items[0].labels == {"O", "I-person"}
+
+
+@pytest.mark.parametrize(
+    ("architecture", "config", "parameters", "is_exclusive"),
+    [
+        ("DistilBertForTokenClassification", {}, {"aggregation_strategy": "first"}, True),
+        (CLASSIFIER, {}, {}, True),
+        (CLASSIFIER, {"problem_type": MULTI_LABEL}, {"top_k": None}, False),
+    ],
+)
+def test_what_is_kept_of_the_samples_can_be_asked_of_any_endpoint(
+    architecture: str,
+    config: dict[str, str],
+    parameters: dict[str, object],
+    *,
+    is_exclusive: bool,
+    make_folder: MakeFolder,
+    tmp_path: Path,
+):
+    folder = make_folder({"model.safetensors": "w"}, architectures=[architecture], **config)
+    checkpoint = read_checkpoint(folder, has_handler=False)
+    wanted = Wanted(precision="fp32", strategy=AggregationStrategy.FIRST)
+    bench = Bench(tmp_path)
+
+    served = bench.choose(checkpoint, tmp_path, wanted)
+
+    assert len(served.proof.asked) == 5
+    for asked in served.proof.asked:
+        assert (asked.parameters, asked.is_exclusive) == (parameters, is_exclusive)
+        assert asked.found == {("GOOD",)}

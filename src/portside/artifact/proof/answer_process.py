@@ -152,7 +152,7 @@ def open_samples(task: tasks.Task, inputs: Sequence[Any], *, exclusive: bool) ->
 
 
 def _findings(answer: object, *, exclusive: bool) -> Iterator[tuple[str | int, ...]]:
-    """What a caller acts on; see `likeness.Finding`."""
+    """What a caller acts on; see `proof.Finding`."""
     # A bare text is answered with a list of the one best label.
     for item in answer if isinstance(answer, list) else [answer]:
         match item:

@@ -19,6 +19,7 @@ from portside.artifact.graph.recipe import PLAIN, Recipe, last, mixed
 from portside.artifact.proof.gate import faults
 from portside.artifact.proof.likeness import Answers, compare
 from portside.artifact.proof.proof import Candidate, Figures, Gate, Proof, SampleSet, Verdict
+from portside.artifact.proof.selection import select
 from portside.errors import BuildError
 
 if TYPE_CHECKING:
@@ -73,6 +74,7 @@ class Choice:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Trial:
     candidate: Candidate
+    answers: Answers
     files: tuple[Path, ...]
 
 
@@ -116,6 +118,7 @@ def judge(
         gate=gate,
         original=court.original,
         candidates=tuple(_settled(trial, chosen, fp32, precision) for trial in trials),
+        asked=select(task, samples, original=court.answers, chosen=chosen.answers),
         took_s=clock() - began,
     )
     return Choice(files=chosen.files, proof=proof)
@@ -139,13 +142,13 @@ class _Court:
         self._gate = gate
         self._progress = progress
         progress(f"asking the original {len(samples.items)} samples")
-        self._answers, self.original = model.ask_original()
+        self.answers, self.original = model.ask_original()
 
     def hear(self, name: str, precision: str, files: Sequence[Path]) -> _Trial:
         """What a candidate is worth; one that fails at the gate is refused."""
         self._progress(f"comparing {name} with the original")
         answers, figures = self._model.ask(files)
-        likeness = compare(self._task, self._samples, original=self._answers, other=answers)
+        likeness = compare(self._task, self._samples, original=self.answers, other=answers)
         failed = faults(self._gate, likeness)
         candidate = Candidate(
             name=name,
@@ -155,7 +158,7 @@ class _Court:
             verdict=Verdict.REFUSED if failed else Verdict.NOT_NEEDED,
             reason="; ".join(failed),
         )
-        return _Trial(candidate=candidate, files=tuple(files))
+        return _Trial(candidate=candidate, answers=answers, files=tuple(files))
 
     def try_int8(self, fp32: Candidate, *, least_speedup: float) -> list[_Trial]:
         """Recipes in their order, up to the first that passes the gate."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from portside.artifact.folder.architecture import Task
-from portside.artifact.proof.proof import Likeness
+from portside.artifact.proof.proof import Finding, Likeness
 from portside.artifact.proof.span import f1
 
 if TYPE_CHECKING:
@@ -15,9 +15,6 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from portside.artifact.proof.sample import Sample
-
-Finding = tuple[str | int, ...]
-"""What a caller acts on: a label, an entity's kind and place, or the place of an answer."""
 
 _PERCENT = 100
 
@@ -48,14 +45,18 @@ def compare(
     )
 
 
+def is_single_score(task: Task, answers: Answers) -> bool:
+    """Whether the graph has one output, as rerankers have: its score is the answer, not a label."""
+    return task is Task.TEXT_CLASSIFICATION and answers.numbers.size == len(answers.found)
+
+
 # --- Agreement ------------------------------------------------------------------
 
 
 def _agreement(task: Task, original: Answers, other: Answers) -> float:
     if task is Task.FEATURE_EXTRACTION:
         return _mean_cosine(original.vectors, other.vectors)
-    if task is Task.TEXT_CLASSIFICATION and original.numbers.size == len(original.found):
-        # One output, as rerankers have: there is one label, and its score is the answer.
+    if is_single_score(task, original):
         return _correlation(original.numbers, other.numbers)
     return _shared(original.found, other.found)
 

@@ -4,18 +4,24 @@
     ├── samples         what was asked of each
     ├── gate            what a smaller form must keep
     ├── original        the checkpoint as training left it, in torch
-    └── candidates      forms of it for the endpoint, in the order in which they were tried
-        ├── figures     speed, memory and size, measured on this machine
-        ├── likeness    how far its answers are from the original's
-        └── verdict     chosen, or why not
+    ├── candidates      forms of it for the endpoint, in the order in which they were tried
+    │   ├── figures     speed, memory and size, measured on this machine
+    │   ├── likeness    how far its answers are from the original's
+    │   └── verdict     chosen, or why not
+    └── asked           what the chosen one found in a few samples
 
 Values alone: `judge` makes them, `report` shows them.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
+
+Finding = tuple[str | int, ...]
+"""What a caller acts on: a label, an entity's kind and place, or the place of an answer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +105,19 @@ class SampleSet:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """A sample and what the chosen form found in it, so that an endpoint can be asked it again."""
+
+    inputs: Any
+    """As in a request's body."""
+    parameters: Mapping[str, Any]
+    """As in a request's body, beside the inputs."""
+    found: frozenset[Finding]
+    is_exclusive: bool
+    """Whether one label excludes the others; else those above 0.5 were found."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Proof:
     """All of it, for one checkpoint."""
 
@@ -109,6 +128,8 @@ class Proof:
     gate: Gate
     original: Figures
     candidates: tuple[Candidate, ...]
+    asked: tuple[Asked, ...] = ()
+    """A few of the samples; none where answers are numbers alone."""
     took_s: float
 
     @property

@@ -6,7 +6,8 @@ sentences about everyday things.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from importlib import resources
 from typing import Any, Final
 
@@ -38,6 +39,10 @@ class Samples:
 
     source: str
     items: tuple[Sample, ...]
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    """What a request for any of them says too, so that an endpoint's settings do not matter."""
+    exclusive: bool = True
+    """Whether a text has one of the labels, not some of them."""
 
 
 def bundled_samples(task: Task) -> Samples:

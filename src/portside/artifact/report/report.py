@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from portside.artifact.bundle import Artifact
-    from portside.artifact.proof.proof import Candidate, Figures, Proof
+    from portside.artifact.proof.proof import Asked, Candidate, Figures, Proof
 
 SCHEMA_VERSION: Final = 1
 """Of `report.json`; grows when a key changes its meaning or goes, not when one comes."""
@@ -130,6 +130,7 @@ def to_json(report: Report) -> bytes:
             "download_mb_per_s": DOWNLOAD_MB_PER_S,
             "unpack_mb_per_s": UNPACK_MB_PER_S,
         },
+        "asked": [_asked(one) for one in proof.asked],
         "artifact": {
             "file": artifact.path.name,
             "digest": artifact.digest,
@@ -157,6 +158,15 @@ def is_report(content: bytes) -> bool:
     except (ValueError, RecursionError):
         return False
     return isinstance(value, dict) and {"schema_version", "artifact", "candidates"} <= value.keys()
+
+
+def _asked(asked: Asked) -> dict[str, Any]:
+    return {
+        "inputs": asked.inputs,
+        "parameters": dict(asked.parameters),
+        "found": sorted(asked.found),
+        "is_exclusive": asked.is_exclusive,
+    }
 
 
 def _candidate(report: Report, candidate: Candidate) -> dict[str, Any]:
