@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt
 
-.PHONY: help demo test unit check format bench soak chaos clean lock
+.PHONY: help demo test unit check format bench soak chaos crash clean lock
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -39,6 +39,9 @@ soak: $(VENV)/.dev  ## five minutes of good, bad, slow and vanishing clients
 
 chaos: $(VENV)/.dev  ## ten minutes of a local SageMaker that is killed, starved and asked all the while
 	$(BIN)/python -m tests.chaos
+
+crash: $(VENV)/.dev  ## kill deploy, rollback and destroy at every call in turn, and run them again
+	$(BIN)/python -m tests.chaos.crash
 
 lock: $(VENV)/.dev  ## resolve constraints.txt anew
 	@$(BIN)/python -m pip install --quiet uv

@@ -11,6 +11,7 @@
     packing    the checkpoint to an archive, beside tar (packing)
     proving    the checkpoint to a proven artifact, from nothing (proving)
     image      the example to a container image, beside podman (image)
+    deploy     `portside deploy` to the local SageMaker: nothing, code, all (deploy)
     local      an endpoint of the local SageMaker, beside its instance itself (local), and
                starts, memory, lists of many (local_life)
     a page, its figures as JSON, a plot (report); ratios held against their bars (bar)
@@ -31,6 +32,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from bench.deploy import measure_deploy
 from bench.image import measure_image
 from bench.limit import measure_limit
 from bench.load import generator
@@ -49,7 +51,17 @@ from bench.result import Result, describe_machine, describe_texts, now, versions
 from bench.sentence import COUNT, sentences
 from bench.task_speed import compare_answers, measure_tasks
 
-PARTS: Final = ("tasks", "limit", "no-op", "overload", "packing", "proving", "image", "local")
+PARTS: Final = (
+    "tasks",
+    "limit",
+    "no-op",
+    "overload",
+    "packing",
+    "proving",
+    "image",
+    "deploy",
+    "local",
+)
 DOCS: Final = ROOT / "docs" / "benchmarks"
 
 
@@ -116,7 +128,8 @@ def _measure(parts: tuple[str, ...], effort: Effort, *, trained: Path | None) ->
     load_average = os.getloadavg()[0]
     texts = sentences()
     models = make_models()
-    agreements = tasks = limit = no_op = overload = packing = proving = image = local = None
+    agreements = tasks = limit = no_op = overload = packing = proving = None
+    image = deploy = local = None
     if "tasks" in parts:
         servers = task_servers(models)
         agreements = compare_answers(servers, texts[: effort.compared], logs=WORK)
@@ -139,6 +152,8 @@ def _measure(parts: tuple[str, ...], effort: Effort, *, trained: Path | None) ->
         proving = measure_proving(models.checkpoint, trained)
     if "image" in parts:
         image = measure_image(models, texts)
+    if "deploy" in parts:
+        deploy = measure_deploy()
     local_life = measure_local_life() if "local" in parts else None
     if "local" in parts:
         local = measure_local(texts, rounds=effort.local_rounds, seconds=effort.local_s)
@@ -160,6 +175,7 @@ def _measure(parts: tuple[str, ...], effort: Effort, *, trained: Path | None) ->
         packing=packing,
         proving=proving,
         image=image,
+        deploy=deploy,
         local=local,
         local_life=local_life,
     )

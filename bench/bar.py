@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from bench import deploy
 from bench.image import MOST_CHANGE_S, MOST_FIRST_S, MOST_MEMORY_BYTES, MOST_PUSHED_BYTES
 from bench.local import LEAST_REQUESTS_PER_S, MOST_OVERHEAD_MS
 from bench.local_life import (
@@ -56,6 +57,7 @@ def make_bars(result: Result) -> list[Bar]:
         *_packing_bars(result),
         *_proving_bars(result),
         *_image_bars(result),
+        *_deploy_bars(result),
         *_local_bars(result),
         *_local_life_bars(result),
     ]
@@ -209,6 +211,19 @@ def _image_bars(result: Result) -> Iterator[Bar]:
             memory / MOST_MEMORY_BYTES,
             1,
         ),
+    ):
+        yield Bar(name=name, figure=figure, bound=bound, is_least=False)
+
+
+def _deploy_bars(result: Result) -> Iterator[Bar]:
+    seen = result.deploy
+    if seen is None:
+        return
+    for name, figure, bound in (
+        ("deploy with nothing to do, in 1 s", seen.nothing_s / deploy.MOST_NOTHING_S, 1),
+        ("calls that write, of that", seen.nothing_writes, 0),
+        ("deploy of changed code, in 5 s", seen.change_s / deploy.MOST_CHANGE_S, 1),
+        ("deploy from nothing, in 8 s", seen.first_s / deploy.MOST_FIRST_S, 1),
     ):
         yield Bar(name=name, figure=figure, bound=bound, is_least=False)
 

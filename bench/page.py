@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 from bench.bar import Bar, make_bars
+from bench.deploy_page import deploy_section
 from bench.image_page import image_section
 from bench.load import Load
 from bench.local_page import local_section
@@ -32,6 +33,7 @@ def make_page(result: Result) -> str:
         _packing(result),
         _proving(result),
         image_section(result.image),
+        deploy_section(result.deploy),
         local_section(result.local, result.local_life),
         _conditions(result),
     )

@@ -15,6 +15,7 @@ from typing import Final
 import psutil
 
 from bench.agreement import Agreement
+from bench.deploy import DeploySpeed
 from bench.image import ImageSpeed
 from bench.limit import BackendLimit
 from bench.local import LocalSpeed
@@ -81,6 +82,7 @@ class Result:
     packing: Packing | None = None
     proving: Proving | None = None
     image: ImageSpeed | None = None
+    deploy: DeploySpeed | None = None
     local: LocalSpeed | None = None
     local_life: LocalLife | None = None
 

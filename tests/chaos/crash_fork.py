@@ -16,7 +16,7 @@ from contextlib import suppress
 
 from portside.cli import application
 
-COMMANDS = ("deploy", "plan", "rollback", "destroy")
+COMMANDS = ("deploy", "plan", "rollback", "status", "destroy")
 
 
 def main() -> None:

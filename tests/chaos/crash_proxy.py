@@ -12,9 +12,9 @@ import signal
 import threading
 from contextlib import suppress
 from dataclasses import dataclass, field
-from enum import StrEnum
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Final, Self
+from urllib.parse import parse_qs
 
 _HOP_BY_HOP: Final = {"connection", "keep-alive", "transfer-encoding"}
 """Of one connection alone. RFC 9110, 7.6.1."""
@@ -22,20 +22,15 @@ _HOP_BY_HOP: Final = {"connection", "keep-alive", "transfer-encoding"}
 _PID_S: Final = 10.0
 
 
-class Moment(StrEnum):
-    """When, around a request, the process that sent it dies."""
-
-    BEFORE = "before it arrives"
-    """Which is just after the request before it, if that was answered."""
-    AFTER = "after it was acted on, the answer lost"
-
-
 @dataclass
 class Aim:
-    """Kill at the `number`th request (from 1; 0 never). `calls` are those that came so far."""
+    """Kill at the `number`th request (from 1; 0 never). `calls` are those that came so far.
+
+    The request is passed on and acted on; its answer is lost with the process. To kill before it
+    arrives would leave what a kill at the request before it leaves.
+    """
 
     number: int = 0
-    moment: Moment = Moment.AFTER
     calls: list[str] = field(default_factory=list)
     is_killed: bool = False
     _pid: int = 0
@@ -60,6 +55,45 @@ class Aim:
         os.kill(self._pid, signal.SIGKILL)
 
 
+_S3: Final = {
+    "encryption": "BucketEncryption",
+    "publicAccessBlock": "PublicAccessBlock",
+    "versioning": "BucketVersioning",
+    "versions": "ListObjectVersions",
+    "list-type": "ListObjectsV2",
+    "delete": "DeleteObjects",
+}
+_S3_METHODS: Final = {"PUT": "Put", "GET": "Get", "HEAD": "Head", "DELETE": "Delete"}
+
+
+def operation_of(method: str, path: str, *, target: str, body: bytes) -> str:
+    """What AWS calls a request."""
+    if target:
+        return target.rpartition(".")[2]
+    if b"Action=" in body[:200]:
+        return parse_qs(body.decode())["Action"][0]
+    place, _, query = path.partition("?")
+    if place.startswith("/endpoints/"):
+        return "InvokeEndpoint"
+    asked, is_object = set(parse_qs(query, keep_blank_values=True)), "/" in place.strip("/")
+    if asked & {"uploads", "uploadId", "partNumber"}:
+        return _multipart(method, is_object=is_object, is_part="partNumber" in asked)
+    if is_object:
+        return f"{_S3_METHODS[method]}Object"
+    name = next((_S3[one] for one in asked if one in _S3), "Bucket")
+    if name == "Bucket":
+        return "CreateBucket" if method == "PUT" else f"{_S3_METHODS[method]}Bucket"
+    return name if name.startswith(("List", "Delete")) else f"{_S3_METHODS[method]}{name}"
+
+
+def _multipart(method: str, *, is_object: bool, is_part: bool) -> str:
+    if not is_object:
+        return "ListMultipartUploads"
+    if method == "POST":
+        return "Create or CompleteMultipartUpload"
+    return "UploadPart" if is_part else "AbortMultipartUpload"
+
+
 class Proxy:
     """Passes requests on to `port` on this machine."""
 
@@ -69,15 +103,15 @@ class Proxy:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True  # else each answer waits 40 ms for an acknowledgement
 
             def handle_one(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
                 aim = owner.aim
-                target = self.headers.get("X-Amz-Target", "").rpartition(".")[2]
-                is_next = aim.is_next(f"{self.command} {target or self.path}")
-                if aim.is_killed or (is_next and aim.moment is Moment.BEFORE):
-                    if is_next:
-                        aim.shoot()
+                target = self.headers.get("X-Amz-Target", "")
+                call = operation_of(self.command, self.path, target=target, body=body)
+                is_next = aim.is_next(call)
+                if aim.is_killed:  # it came from another thread of the same process
                     self.close_connection = True
                     return
                 answer, content = self.forward(body)

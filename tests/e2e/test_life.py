@@ -34,6 +34,7 @@ def test_a_project_from_init_to_destroy(portside: Portside, tmp_path: Path) -> N
         "create",
         "create",
         "wait",
+        "verify",
     ]
     assert again == []
     assert portside("status", project, "--json").json[0]["status"] == "InService"
@@ -68,6 +69,7 @@ def test_a_change_moves_the_endpoint(portside: Portside, tmp_path: Path) -> None
         ("create", "EndpointConfig"),
         ("update", "Endpoint"),
         ("wait", "Endpoint"),
+        ("verify", "Endpoint"),
     ]
     answer = portside("invoke", "shout", "--file", project / "request.json", "--json")
     assert json.loads(answer.out) == ["ada lovelace lives in london"]
@@ -118,12 +120,13 @@ def test_a_real_time_endpoint_with_variants_capture_and_scaling(
 
     steps = portside("deploy", project, "--json").json
 
-    assert [(step["verb"], step["kind"]) for step in steps[-9:]] == [
+    assert [(step["verb"], step["kind"]) for step in steps[-10:]] == [
         ("create", "Model"),
         ("create", "Model"),
         ("create", "EndpointConfig"),
         ("create", "Endpoint"),
         ("wait", "Endpoint"),
+        ("verify", "Endpoint"),
         ("create", "scalable target"),
         ("create", "scaling policy"),
         ("create", "scalable target"),
@@ -144,7 +147,7 @@ def test_a_real_time_endpoint_with_variants_capture_and_scaling(
     file.write_text(file.read_text().replace('"8h"', '"7d"').replace('"info"', '"error"'))
     moved = portside("deploy", project, "--json").json
     assert [step["changes"] for step in moved if step["kind"] == "Model"] == [
-        [{"field": "Environment.LOG_LEVEL", "old": "info", "new": "error"}]
+        [{"field": "Environment.LOG_LEVEL", "old": "set", "new": "set to another value"}]
     ]
     assert ("tag", "Endpoint") in [(step["verb"], step["kind"]) for step in moved]
     assert portside("plan", project, "--json").json == []

@@ -14,7 +14,7 @@ from portside.cli import reap
 from portside.deploy.inventory import overdue, take_inventory
 from portside.deploy.journal import history
 from portside.deploy.name import bucket_name
-from portside.deploy.observe import observe_owned
+from portside.deploy.owned import observe_owned
 from portside.deploy.removal import check_gone, check_unused, remove_bucket
 from portside.deploy.run import S3Book, alone
 from portside.deploy.startup import FAILED_STARTS, Startup
@@ -107,6 +107,27 @@ def test_another_run_is_not_disturbed_until_its_lock_is_broken(
     assert "shout runs shout-" in broken.out
 
 
+def test_an_endpoint_that_the_file_no_longer_names_is_told_of_and_goes_alone(
+    portside: Portside, project: Path
+) -> None:
+    file = project / "portside.toml"
+    whole = file.read_text()
+    file.write_text('name = "shout"\n[endpoints.more]\n')
+    try:
+        assert "shout is there, and no longer in" in portside("deploy", project).err
+    finally:
+        file.write_text(whole)
+    assert "`portside destroy --endpoint shout-more` removes it" in portside("plan", project).err
+
+    refused = portside.run("destroy", "--endpoint", "shout-more", "--bucket", project)
+    gone = portside("destroy", "--endpoint", "shout-more", "--json", project).json
+
+    assert refused.code == 2
+    assert {step["kind"] for step in gone} == {"Endpoint", "EndpointConfig", "Model", "role"}
+    assert [one["endpoint"] for one in portside("ls", "--json").json] == ["shout"]
+    assert "no longer" not in portside("plan", project).err
+
+
 def test_what_nobody_calls_is_listed_and_removed(
     portside: Portside, project: Path, session: Session, bucket: str
 ) -> None:
@@ -124,7 +145,9 @@ def test_what_nobody_calls_is_listed_and_removed(
     holdings = take_inventory(session, now=now)
     (late,) = overdue(holdings, now=now, idle_h=1)
     check_unused(session, observe_owned(session, "shout"))
-    reap.remove(session, "shout", [late.holding.endpoint], holdings=holdings)
+    reap.remove(session, "shout", [late.holding.endpoint], idle_h=1)
+    assert portside("ls", "--json").json, "by now, it was called a moment ago"
+    reap.remove(session, "shout", [late.holding.endpoint], idle_h=1, clock=lambda: now)
 
     check_gone(lambda: observe_owned(session, "shout"))
     assert portside("ls", "--json").json == []

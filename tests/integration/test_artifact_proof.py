@@ -123,12 +123,15 @@ def test_again_it_asks_nothing_anew_and_makes_the_same_bytes(
     project: Path, packaged: subprocess.CompletedProcess[str]
 ):
     before = json.loads(packaged.stdout)
+    report = project / ".portside" / "report.json"
+    asked = json.loads(report.read_text())["asked"]
     kept = sorted(path.name for path in (project / ".portside").iterdir())
 
     again = json.loads(package(project, "--json").stdout)
 
     assert again["digest"] == before["digest"]
     assert again["report"]["candidates"] == before["report"]["candidates"]
+    assert json.loads(report.read_text())["asked"] == asked != []
     assert sorted(path.name for path in (project / ".portside").iterdir()) == kept
 
 

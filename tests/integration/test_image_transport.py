@@ -17,7 +17,7 @@ from portside.image.oci import Descriptor, digest_of
 from portside.image.publish import Distribution
 from portside.image.reference import Reference
 from portside.image.registry import Registry
-from portside.image.transport import ATTEMPTS, BODY_BYTES, Transport, is_loopback
+from portside.image.transport import ATTEMPTS, BODY_BYTES, Transport, is_loopback, is_safe
 from tests.integration.image_parts import Asked, Says, ScriptedRegistry
 
 MANIFEST = b'{"schemaVersion": 2}'
@@ -186,6 +186,29 @@ def test_a_redirect_to_another_host_gets_no_credential(serve: Serve) -> None:
 def test_a_redirect_out_of_tls_is_refused(serve: Serve, to: str) -> None:
     with pytest.raises(RemoteError, match="not encrypted"):
         pull(serve(lambda _: Says(status=302, headers={"Location": to})))
+
+
+@pytest.mark.parametrize(
+    ("registry", "to", "expected"),
+    [
+        ("registry.example", "https://store.example/x", True),
+        ("registry.example", "http://store.example/x", False),
+        ("registry.example", "http://127.0.0.1:8080/x", False),
+        ("127.0.0.1:5000", "http://localhost:8080/x", True),
+        ("127.0.0.1:5000", "http://store.example/x", False),
+    ],
+)
+def test_only_a_registry_on_this_machine_leads_to_this_machine_without_tls(
+    registry: str, to: str, expected: bool
+) -> None:
+    assert is_safe(to, registry=registry) is expected
+
+
+def test_an_address_that_is_none_is_told(serve: Serve, blob_file: Path) -> None:
+    with pytest.raises(RemoteError, match="names an address that is none"):
+        pull(serve(lambda _: Says(status=302, headers={"Location": "http://[x"})))
+    with pytest.raises(BuildError, match=r"began an upload at `http://\[x`"):
+        send(serve(lambda _: Says(status=202, headers={"Location": "http://[x"})), blob_file)
 
 
 def test_redirects_in_a_circle_end(serve: Serve) -> None:

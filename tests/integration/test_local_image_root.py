@@ -72,6 +72,7 @@ def act(body):
         sleep = "import time; time.sleep(1000)"
         subprocess.Popen([sys.executable, "-c", sleep], start_new_session=True)
     status = dict(line.split(":", 1) for line in open("/proc/self/status") if ":" in line)
+    machine = ("/proc/sys/kernel/hostname", "/proc/sysrq-trigger")
     tried = ("/opt/ml/model/x", "/x", "/tmp/x", "/dev/shm/x", "/dev/null", "/sys/x")
     return {
         "arguments": sys.argv[1:],
@@ -84,6 +85,8 @@ def act(body):
         "dev": sorted(os.listdir("/dev")),
         "hosts": open("/etc/hosts").read(),
         "written": {path: attempt(path) for path in tried},
+        "of_machine": [attempt(path) for path in machine],
+        "renamed": attempt("/proc/self/comm"),
         "privileged": status["NoNewPrivs"].strip() == "0",
         "mounts": ctypes.CDLL(None).mount(b"none", b"/srv", b"tmpfs", 0, None) == 0,
     }
@@ -274,6 +277,8 @@ async def test_it_is_what_sagemaker_would_run(bench: Bench) -> None:
         "/dev/null": "written",
         "/sys/x": "Read-only file system",
     }
+    assert "written" not in seen["of_machine"]
+    assert seen["renamed"] == "written"
     assert not seen["privileged"]
     assert not seen["mounts"]
     assert "mem" not in seen["dev"]

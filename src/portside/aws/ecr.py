@@ -24,14 +24,8 @@ if TYPE_CHECKING:
 REPOSITORY_MISSING: Final = "RepositoryNotFoundException"
 _OUT_OF_STEP: Final = "InvalidLayerPartException"
 
-_MANIFESTS: Final = (
-    "application/vnd.docker.distribution.manifest.v2+json",
-    "application/vnd.oci.image.manifest.v1+json",
-)
-"""Without them ECR may convert to what older docker reads. An index is an image to nobody here."""
-
 _BATCH: Final = 100
-"""Most digests, and most images, of one request."""
+"""Most digests of one request."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,30 +176,6 @@ def put_image(
             raise
 
 
-def get_manifest(
-    session: Session, repository: Repository, reference: str
-) -> tuple[str, bytes] | None:
-    """The media type and the bytes of an image's manifest; `reference` is a tag or a digest.
-
-    None where the image or the repository is missing.
-    """
-    try:
-        with explained("ecr", "BatchGetImage"):
-            answer = session.ecr.batch_get_image(
-                registryId=repository.account,
-                repositoryName=repository.name,
-                imageIds=[_image_id(reference)],
-                acceptedMediaTypes=_MANIFESTS,
-            )
-    except RemoteError as error:
-        if error.code == REPOSITORY_MISSING:
-            return None
-        raise
-    for image in answer.get("images", []):
-        return image.get("imageManifestMediaType", ""), image["imageManifest"].encode()
-    return None
-
-
 def describe_image(session: Session, repository: Repository, reference: str) -> ImageState | None:
     """An image as it lies there, or None where it is missing; `reference` is a tag or a digest."""
     try:
@@ -220,41 +190,6 @@ def describe_image(session: Session, repository: Repository, reference: str) -> 
             return None
         raise
     return _image_state(answer["imageDetails"][0])
-
-
-def list_images(session: Session, repository: Repository) -> list[ImageState]:
-    """All images of a repository; none where it is missing."""
-    found: list[ImageState] = []
-    try:
-        with explained("ecr", "DescribeImages"):
-            for page in session.ecr.get_paginator("describe_images").paginate(
-                registryId=repository.account, repositoryName=repository.name
-            ):
-                found += map(_image_state, page["imageDetails"])
-    except RemoteError as error:
-        if error.code != REPOSITORY_MISSING:
-            raise
-    return found
-
-
-def delete_images(session: Session, repository: Repository, digests: Sequence[str]) -> None:
-    """Remove images with all their tags; what is gone already is no error."""
-    for first in range(0, len(digests), _BATCH):
-        with explained("ecr", "BatchDeleteImage"):
-            answer = session.ecr.batch_delete_image(
-                registryId=repository.account,
-                repositoryName=repository.name,
-                imageIds=[{"imageDigest": digest} for digest in digests[first : first + _BATCH]],
-            )
-        for failure in answer.get("failures", []):
-            if failure.get("failureCode") != "ImageNotFound":
-                digest = failure.get("imageId", {}).get("imageDigest", "")
-                raise RemoteError(
-                    f"cannot remove `{repository.name}@{digest}`: {failure.get('failureReason')}",
-                    service="ecr",
-                    operation="BatchDeleteImage",
-                    code=str(failure.get("failureCode")),
-                )
 
 
 def _image_id(reference: str) -> ImageIdentifierTypeDef:

@@ -17,7 +17,10 @@ from portside.aws.session import Session, explained
 from portside.errors import RemoteError
 
 if TYPE_CHECKING:
-    from mypy_boto3_s3.type_defs import PublicAccessBlockConfigurationTypeDef
+    from mypy_boto3_s3.type_defs import (
+        ObjectIdentifierTypeDef,
+        PublicAccessBlockConfigurationTypeDef,
+    )
 
 T = TypeVar("T")
 
@@ -50,9 +53,7 @@ class BucketState:
 def describe_bucket(session: Session, bucket: str) -> BucketState | None:
     """The bucket as it stands, or None where there is none; one of another account is refused."""
     client, owner = session.s3, session.account
-    if not _found(
-        lambda: client.head_bucket(Bucket=bucket, ExpectedBucketOwner=owner), "HeadBucket"
-    ):
+    if not _bucket_exists(session, bucket):
         return None
     encryption = _unless(
         {"ServerSideEncryptionConfigurationNotFoundError"},
@@ -76,6 +77,26 @@ def describe_bucket(session: Session, bucket: str) -> BucketState | None:
         is_private=block is not None and all(block.values()),
         is_versioned=versioning == "Enabled",
     )
+
+
+def _bucket_exists(session: Session, bucket: str) -> bool:
+    """HEAD has no body: a refusal of somebody else's bucket reads as one for want of permission."""
+    try:
+        return _found(
+            lambda: session.s3.head_bucket(Bucket=bucket, ExpectedBucketOwner=session.account),
+            "HeadBucket",
+        )
+    except RemoteError as error:
+        if error.code == "403":
+            error.message = (
+                f"cannot use the bucket `{bucket}`: it is another account's, or you may not look "
+                "at it"
+            )
+            error.hint = (
+                f"{error.hint}\nif you have that already, deploy to another region: in this one "
+                "the name of the bucket is taken"
+            )
+        raise
 
 
 def secure_bucket(session: Session, bucket: str) -> None:
@@ -123,16 +144,29 @@ def create_bucket(session: Session, bucket: str) -> None:
 
 def object_exists(session: Session, bucket: str, key: str) -> bool:
     """Whether the object is there (false where the bucket is missing)."""
-    return _found(lambda: session.s3.head_object(Bucket=bucket, Key=key), "HeadObject")
+    return _found(
+        lambda: session.s3.head_object(Bucket=bucket, Key=key, ExpectedBucketOwner=session.account),
+        "HeadObject",
+    )
 
 
 def upload(
     session: Session, file: Path, *, bucket: str, key: str, progress: Callable[[int], None]
 ) -> None:
-    """Send a file, in parts where it is large; `progress` is told each number of bytes sent."""
+    """Send a file, in parts where it is large; `progress` is told each number of bytes sent.
+
+    Parts that an earlier attempt left are removed: nobody sees them, and they cost as objects do.
+    """
+    _abort_uploads(session, bucket, prefix=key)
     with explained("s3", "PutObject"):
         try:
-            session.s3.upload_file(str(file), bucket, key, Callback=progress)
+            session.s3.upload_file(
+                str(file),
+                bucket,
+                key,
+                Callback=progress,
+                ExtraArgs={"ExpectedBucketOwner": session.account},
+            )
         except S3UploadFailedError as error:
             # boto3 hides the refusal, with its code, in a text of its own.
             raise error.__context__ or error from error
@@ -154,27 +188,46 @@ def list_keys(session: Session, bucket: str, *, prefix: str) -> list[str]:
 
 
 def list_kept_keys(session: Session, bucket: str, *, prefix: str) -> list[str]:
-    """As `list_keys`, with those that were deleted but of which a version is left."""
-    return sorted({key for key, _ in _versions(session, bucket, prefix=prefix)})
+    """As `list_keys`, with those of which a version or an unfinished upload is left."""
+    kept = {key for key, _ in _versions(session, bucket, prefix=prefix)}
+    return sorted(kept | {key for key, _ in _uploads(session, bucket, prefix=prefix)})
 
 
 def delete_object(session: Session, bucket: str, key: str) -> None:
-    """Remove an object with all its versions; one that is gone already is no error."""
-    found = [
-        {"Key": name, "VersionId": version}
-        for name, version in _versions(session, bucket, prefix=key)
-        if name == key
-    ]
+    """Remove an object with all its versions and parts; one that is gone already is no error."""
+    _abort_uploads(session, bucket, prefix=key)
+    found = [one for one in _versions(session, bucket, prefix=key) if one[0] == key]
+    _delete_versions(session, bucket, found)
+
+
+def remove_bucket(session: Session, bucket: str) -> None:
+    """Remove a bucket with all that is in it; one that is gone already is no error."""
+    _abort_uploads(session, bucket, prefix="")
+    _delete_versions(session, bucket, list(_versions(session, bucket, prefix="")))
+    _unless(
+        {"NoSuchBucket"},
+        lambda: session.s3.delete_bucket(Bucket=bucket, ExpectedBucketOwner=session.account),
+        "DeleteBucket",
+    )
+
+
+def _delete_versions(session: Session, bucket: str, found: list[tuple[str, str]]) -> None:
+    """Remove versions, each by its key and its own name."""
     for first in range(0, len(found), _DELETED_AT_ONCE):
+        batch: list[ObjectIdentifierTypeDef] = [
+            {"Key": key, "VersionId": version}
+            for key, version in found[first : first + _DELETED_AT_ONCE]
+        ]
         with explained("s3", "DeleteObjects"):
             answer = session.s3.delete_objects(
                 Bucket=bucket,
-                Delete={"Objects": found[first : first + _DELETED_AT_ONCE], "Quiet": True},  # type: ignore[typeddict-item]  # the stubs want a TypedDict where a dict is one
+                Delete={"Objects": batch, "Quiet": True},
                 ExpectedBucketOwner=session.account,
             )
         for error in answer.get("Errors", []):
             raise RemoteError(
-                f"cannot remove `s3://{bucket}/{key}`: {error.get('Message', '')}".rstrip("."),
+                f"cannot remove `s3://{bucket}/{error.get('Key', '')}`: "
+                f"{error.get('Message', '')}".rstrip("."),
                 service="s3",
                 operation="DeleteObjects",
                 code=error.get("Code", "Unknown"),
@@ -193,6 +246,32 @@ def _versions(session: Session, bucket: str, *, prefix: str) -> Iterator[tuple[s
     except RemoteError as error:
         if error.code not in _NOT_FOUND:
             raise
+
+
+def _uploads(session: Session, bucket: str, *, prefix: str) -> list[tuple[str, str]]:
+    """Key and ID of each upload in parts that was begun under a prefix, and not ended."""
+    try:
+        with explained("s3", "ListMultipartUploads"):
+            pages = session.s3.get_paginator("list_multipart_uploads").paginate(
+                Bucket=bucket, Prefix=prefix, ExpectedBucketOwner=session.account
+            )
+            return [
+                (upload["Key"], upload["UploadId"])
+                for page in pages
+                for upload in page.get("Uploads", [])
+            ]
+    except RemoteError as error:
+        if error.code not in _NOT_FOUND:
+            raise
+        return []
+
+
+def _abort_uploads(session: Session, bucket: str, *, prefix: str) -> None:
+    for key, upload_id in _uploads(session, bucket, prefix=prefix):
+        with explained("s3", "AbortMultipartUpload"):
+            session.s3.abort_multipart_upload(
+                Bucket=bucket, Key=key, UploadId=upload_id, ExpectedBucketOwner=session.account
+            )
 
 
 def _found(look: Callable[[], object], operation: str) -> bool:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 from portside.aws.session import Session, explained
 from portside.errors import RemoteError
@@ -13,11 +13,13 @@ T = TypeVar("T")
 
 
 class Made(NamedTuple):
-    """A Model or an EndpointConfig in a list: its name, its ARN, when it was made."""
+    """A Model, an EndpointConfig or an Endpoint in a list; made in seconds since 1970."""
 
     name: str
     arn: str
     created_at: float
+    status: str = ""
+    """Of an endpoint."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,12 +154,10 @@ def set_tags(session: Session, arn: str, *, tags: dict[str, str], removed: list[
             session.sagemaker.delete_tags(ResourceArn=arn, TagKeys=removed)
 
 
-def find_models(session: Session, *, contains: str) -> list[Made]:
-    """The Models whose name contains a text, with the time that each was made."""
+def list_models(session: Session, *, contains: str | None = None) -> list[Made]:
+    """The Models whose name contains a text, or all."""
     with explained("sagemaker", "ListModels"):
-        pages = session.sagemaker.get_paginator("list_models").paginate(
-            NameContains=contains, PaginationConfig=_LARGE_PAGES
-        )
+        pages = session.sagemaker.get_paginator("list_models").paginate(**_chosen(contains))
         return [
             Made(model["ModelName"], model["ModelArn"], model["CreationTime"].timestamp())
             for page in pages
@@ -165,11 +165,11 @@ def find_models(session: Session, *, contains: str) -> list[Made]:
         ]
 
 
-def find_endpoint_configs(session: Session, *, contains: str) -> list[Made]:
-    """The EndpointConfigs whose name contains a text, with the time that each was made."""
+def list_endpoint_configs(session: Session, *, contains: str | None = None) -> list[Made]:
+    """The EndpointConfigs whose name contains a text, or all."""
     with explained("sagemaker", "ListEndpointConfigs"):
         pages = session.sagemaker.get_paginator("list_endpoint_configs").paginate(
-            NameContains=contains, PaginationConfig=_LARGE_PAGES
+            **_chosen(contains)
         )
         return [
             Made(
@@ -179,6 +179,22 @@ def find_endpoint_configs(session: Session, *, contains: str) -> list[Made]:
             )
             for page in pages
             for config in page["EndpointConfigs"]
+        ]
+
+
+def list_endpoints(session: Session, *, contains: str | None = None) -> list[Made]:
+    """The endpoints whose name contains a text, or all."""
+    with explained("sagemaker", "ListEndpoints"):
+        pages = session.sagemaker.get_paginator("list_endpoints").paginate(**_chosen(contains))
+        return [
+            Made(
+                endpoint["EndpointName"],
+                endpoint["EndpointArn"],
+                endpoint["CreationTime"].timestamp(),
+                endpoint["EndpointStatus"],
+            )
+            for page in pages
+            for endpoint in page["Endpoints"]
         ]
 
 
@@ -198,37 +214,6 @@ def delete_endpoint_config(session: Session, name: str) -> None:
 def delete_endpoint(session: Session, name: str) -> None:
     """Begin to remove an endpoint; one that is gone already is no error."""
     _found(lambda: session.sagemaker.delete_endpoint(EndpointName=name), "DeleteEndpoint")
-
-
-def list_models(session: Session, *, contains: str | None = None) -> Iterator[tuple[str, str]]:
-    """Name and ARN of each Model whose name contains a text, or of all."""
-    with explained("sagemaker", "ListModels"):
-        for page in session.sagemaker.get_paginator("list_models").paginate(
-            **_name_filter(contains)
-        ):
-            yield from ((model["ModelName"], model["ModelArn"]) for model in page["Models"])
-
-
-def list_endpoint_configs(
-    session: Session, *, contains: str | None = None
-) -> Iterator[tuple[str, str]]:
-    """Name and ARN of each EndpointConfig whose name contains a text, or of all."""
-    with explained("sagemaker", "ListEndpointConfigs"):
-        for page in session.sagemaker.get_paginator("list_endpoint_configs").paginate(
-            **_name_filter(contains)
-        ):
-            for config in page["EndpointConfigs"]:
-                yield config["EndpointConfigName"], config["EndpointConfigArn"]
-
-
-def list_endpoints(session: Session, *, contains: str | None = None) -> Iterator[tuple[str, str]]:
-    """Name and ARN of each endpoint whose name contains a text, or of all."""
-    with explained("sagemaker", "ListEndpoints"):
-        for page in session.sagemaker.get_paginator("list_endpoints").paginate(
-            **_name_filter(contains)
-        ):
-            for endpoint in page["Endpoints"]:
-                yield endpoint["EndpointName"], endpoint["EndpointArn"]
 
 
 def list_tags(session: Session, arn: str) -> dict[str, str]:
@@ -253,12 +238,13 @@ def _found(ask: Callable[[], T], operation: str) -> T | None:
         raise
 
 
-_LARGE_PAGES: Any = {"PageSize": 100}
+_LARGE_PAGES: Final = {"PageSize": 100}
 """As many as SageMaker gives; 10 unless it is asked. BC MaxResults."""
 
 
-def _name_filter(contains: str | None) -> dict[str, Any]:
-    return {} if contains is None else {"NameContains": contains}
+def _chosen(contains: str | None) -> dict[str, Any]:
+    named = {} if contains is None else {"NameContains": contains}
+    return {"PaginationConfig": _LARGE_PAGES, **named}
 
 
 def _tag_list(tags: dict[str, str]) -> list[Any]:

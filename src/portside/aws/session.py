@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from portside.aws.refusal import THROTTLED, hint_for
 from portside.errors import MissingToolError, RemoteError
 
 try:
@@ -18,6 +19,7 @@ try:
     from botocore import exceptions as botocore_errors
     from botocore.config import Config
     from botocore.credentials import Credentials
+    from botocore.parsers import ResponseParserError
 except ModuleNotFoundError as error:
     raise MissingToolError(
         f"cannot talk to AWS or the local AWS: `{error.name}` is not installed",
@@ -69,7 +71,7 @@ class Session:
             self._boto = _session(address)
         except botocore_errors.BotoCoreError as error:
             raise _unconfigured(f"cannot read the AWS configuration: {error}") from error
-        if self._boto.region_name is None:
+        if not self._boto.region_name:
             raise _unconfigured(
                 "cannot choose an AWS region: none is configured",
                 hint="run `export AWS_REGION=us-east-1`, or `aws configure set region us-east-1`",
@@ -166,7 +168,9 @@ def _session(address: Address) -> boto3.session.Session:
     """A session of boto3; one with its own keys looks at nobody's profiles and files."""
     if address.access_key_id is None:
         # boto3 itself reads AWS_DEFAULT_REGION alone; every other SDK reads AWS_REGION.
-        return boto3.session.Session(region_name=address.region or os.environ.get("AWS_REGION"))
+        # A name without a value is no name: so CI systems write what was not set.
+        region = address.region or os.environ.get("AWS_REGION")
+        return boto3.session.Session(region_name=region or None)
     blank = dict.fromkeys(_USERS_OWN, (None, None, None, None))
     return boto3.session.Session(
         aws_access_key_id=address.access_key_id,
@@ -192,18 +196,7 @@ def explained(service: str, operation: str) -> Iterator[None]:
     try:
         yield
     except botocore_errors.ClientError as error:
-        details = error.response.get("Error", {})
-        code = str(details.get("Code", "Unknown"))
-        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-        passes = status >= 500 or code in _THROTTLED
-        raise (PassingError if passes else RemoteError)(
-            f"`{service}:{operation}` was refused: {details.get('Message') or code}".rstrip("."),
-            service=service,
-            operation=operation,
-            code=code,
-            request_id=str(error.response.get("ResponseMetadata", {}).get("RequestId", "")),
-            hint=_HINTS.get(code),
-        ) from error
+        raise _refused(error, service, operation) from error
     except botocore_errors.NoCredentialsError as error:
         raise RemoteError(
             f"cannot call `{service}:{operation}`: no AWS credentials were found",
@@ -218,7 +211,16 @@ def explained(service: str, operation: str) -> Iterator[None]:
             service=service,
             operation=operation,
             code="Unreachable",
-            hint="check the network; for the local AWS run `portside local status`",
+            hint="check the network, the region and a proxy, if there is one; for the local AWS "
+            "run `portside local status`",
+        ) from error
+    except ResponseParserError as error:
+        raise PassingError(
+            f"`{service}:{operation}` was answered with {_NO_ANSWER}",
+            service=service,
+            operation=operation,
+            code="Unreadable",
+            hint=_STRANGER,
         ) from error
     except (botocore_errors.BotoCoreError, Boto3Error) as error:
         raise RemoteError(
@@ -232,17 +234,26 @@ def explained(service: str, operation: str) -> Iterator[None]:
         ) from error
 
 
-_THROTTLED = {
-    "Throttling",
-    "ThrottlingException",
-    "TooManyRequestsException",
-    "RequestLimitExceeded",
-}
-"""Source: botocore, `retries.standard.ThrottledRetryableChecker`, as far as our services say so."""
+def _refused(error: botocore_errors.ClientError, service: str, operation: str) -> RemoteError:
+    details, about = error.response.get("Error", {}), error.response.get("ResponseMetadata", {})
+    code, status = str(details.get("Code", "Unknown")), about.get("HTTPStatusCode", 0)
+    said, hint = str(details.get("Message") or code).rstrip("."), None
+    if said.lstrip().startswith("<"):  # a page for people, as proxies have them
+        said, hint = f"HTTP {status}, with {_NO_ANSWER}", _STRANGER
+    passes = status >= 500 or code in THROTTLED
+    return (PassingError if passes else RemoteError)(
+        f"`{service}:{operation}` was refused: {said}",
+        service=service,
+        operation=operation,
+        code=code,
+        request_id=str(about.get("RequestId", "")),
+        hint=hint or hint_for(service, operation, code=code, message=said),
+    )
 
-_ALLOW = "ask for the action named above to be allowed for your AWS user or role"
+
+_NO_ANSWER = "a page that is none of AWS's answers"
+_STRANGER = "look what answers there: a proxy on the way, or `AWS_ENDPOINT_URL`"
 _SIGN_IN = "sign in again: `aws sso login`; then run the same command again"
-_KEYS = "check the keys; for the local AWS run `portside local env`"
 
 _UNREADY: dict[type[Exception], str] = dict.fromkeys(
     (
@@ -253,25 +264,3 @@ _UNREADY: dict[type[Exception], str] = dict.fromkeys(
     _SIGN_IN,
 )
 """What botocore says by itself, before anybody is asked."""
-
-_HINTS = {
-    "AccessDenied": _ALLOW,
-    "AccessDeniedException": _ALLOW,
-    "ExpiredToken": _SIGN_IN,
-    "ExpiredTokenException": _SIGN_IN,
-    "InvalidAccessKeyId": _KEYS,
-    "InvalidClientTokenId": _KEYS,
-    "InvalidSignatureException": _KEYS,
-    "SignatureDoesNotMatch": _KEYS,
-    "UnrecognizedClientException": _KEYS,
-    "InternalFailure": "try again; the local AWS says more in the `gateway.log` of its data folder",
-    "ServiceUnavailable": "try again in a moment: an instance is being started",
-    "ResourceLimitExceeded": "ask for more in Service Quotas, or choose another instance type",
-    "ImageTagAlreadyExistsException": "take another tag: the repository lets no tag move",
-    "KmsException": "ask for the use of the repository's KMS key: `kms:GenerateDataKey`, "
-    "`kms:Decrypt` and `kms:DescribeKey`",
-    "LayersNotFoundException": "run the same command again: what is missing is sent anew",
-    "LimitExceededException": "ask for more in Service Quotas, or remove what is not needed",
-    "RepositoryNotFoundException": "check the repository's name, its account and its region",
-    "ServerException": "try again in a moment",
-}

@@ -1,6 +1,6 @@
 """Change a project in an account: under its lock, on record, and shown as it goes.
 
-    plan ─▶ the bucket ─▶ lock ─▶ plan again ─▶ steps ─▶ verify ─▶ what is old goes
+    plan ─▶ the bucket ─▶ lock ─▶ plan again ─▶ steps, each on record
 
 With nothing to do there is no lock and nothing is written.
 """
@@ -13,13 +13,12 @@ from contextlib import contextmanager
 from portside.aws.logs import LogLine, readable
 from portside.aws.session import Session
 from portside.cli import logs, output, plan
-from portside.deploy.action import Pusher
-from portside.deploy.apply import Applier, Reporter
+from portside.deploy.action import Pusher, Verifier
+from portside.deploy.apply import Applier, Progress, Reporter
 from portside.deploy.name import bucket_name
 from portside.deploy.resources import Kind
 from portside.deploy.run import alone
-from portside.deploy.step import Step, Verb
-from portside.doctor.log.gather import diagnose_endpoint
+from portside.deploy.step import Step
 from portside.errors import DeployError
 
 
@@ -32,12 +31,12 @@ def carry_out(
     command: str,
     break_lock: bool = False,
     push: Pusher | None = None,
-    verify: Callable[[tuple[Step, ...]], object] = lambda _: None,
+    verify: Verifier | None = None,
 ) -> tuple[Step, ...]:
     """Do what is to be done, and return the steps that were done.
 
-    `plan_again` looks at the account once the lock is held, because another
-    run may have ended in between. `verify` is told the steps done, before what is old is removed.
+    `plan_again` looks at the account once the lock is held, because another run may have ended
+    in between. `push` and `verify` carry out the steps that need what is on this machine.
     """
     if not steps:
         return ()
@@ -45,28 +44,16 @@ def carry_out(
     first = tuple(step for step in steps if step.kind is Kind.BUCKET)
 
     def apply(steps: tuple[Step, ...], reporter: Reporter) -> None:
-        with _explained(session):
-            Applier(session, reporter, push=push, heard=_heard).apply(steps)
+        with _explained(session), _counted(reporter, steps, command=command) as counting:
+            Applier(session, counting, push=push, verify=verify, heard=_heard).apply(steps)
 
     apply(first, shown)
     with alone(session, project, bucket=bucket, command=command, break_lock=break_lock) as run:
-        steps = plan_again()
+        with output.passing(f"{plan.LOOKING}, alone now"):
+            steps = plan_again()
         with run.recorded(steps):
-            reporter = run.reporter(shown)
-            count = _before_removals(steps)
-            apply(steps[:count], reporter)
-            if count:
-                verify(steps[:count])
-            apply(steps[count:], reporter)
+            apply(steps, run.reporter(shown))
     return first + steps
-
-
-def _before_removals(steps: tuple[Step, ...]) -> int:
-    """How many steps come before the removals at the end."""
-    count = len(steps)
-    while count and steps[count - 1].verb is Verb.DELETE:
-        count -= 1
-    return count
 
 
 @contextmanager
@@ -76,10 +63,35 @@ def _explained(session: Session) -> Iterator[None]:
         yield
     except DeployError as error:
         if error.endpoint:
+            # All that is known of failures takes as long to import as a question to AWS.
+            from portside.doctor.log.gather import diagnose_endpoint  # noqa: PLC0415 - see above
+
             logs.show_tail(session, error.endpoint)
             for finding in diagnose_endpoint(session, error.endpoint):
                 output.note(f"known: {finding.what}")
                 output.note(f"  mend: {finding.mend}")
+        raise
+
+
+@contextmanager
+def _counted(reporter: Reporter, steps: tuple[Step, ...], *, command: str) -> Iterator[Reporter]:
+    """Where a step fails: what was done before it, and stays."""
+    done: list[Step] = []
+
+    @contextmanager
+    def counting(step: Step) -> Iterator[Progress]:
+        with reporter(step) as progress:
+            yield progress
+        done.append(step)
+
+    try:
+        yield counting
+    except DeployError:
+        if done:
+            output.note(
+                f"  {len(done)} of {len(steps)} steps are done and stay: `{command}` goes on from "
+                "there, `portside destroy` removes what the project has"
+            )
         raise
 
 

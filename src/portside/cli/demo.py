@@ -13,9 +13,10 @@ import click
 
 from portside import config
 from portside.cli import change, local_process, logs, output, plan, product, target
+from portside.cli.verification import verifier
 from portside.client.entity import marked
 from portside.client.invoke import invoke
-from portside.deploy.observe import observe_owned
+from portside.deploy.owned import observe_owned
 from portside.deploy.plan import plan_removal
 from portside.deploy.step import Step
 from portside.errors import BuildError
@@ -53,11 +54,19 @@ def command() -> None:
     made = product.make(project, where=target.LOCAL)
 
     def make_plan() -> tuple[Step, ...]:
-        return plan.make(session, project, made)
+        return plan.look(session, project, made).steps
 
-    steps = make_plan()
+    with output.activity(plan.LOOKING):
+        steps = make_plan()
     plan.show(steps, project.name, session)
-    change.carry_out(session, project.name, steps, plan_again=make_plan, command="portside demo")
+    change.carry_out(
+        session,
+        project.name,
+        steps,
+        plan_again=make_plan,
+        command="portside demo",
+        verify=verifier(session, project),
+    )
 
     output.title("4. A prediction")
     body = json.dumps(REQUEST).encode()

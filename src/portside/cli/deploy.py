@@ -8,7 +8,7 @@ import click
 
 from portside import config
 from portside.cli import change, output, plan, product, target
-from portside.cli.verification import verify
+from portside.cli.verification import verifier
 from portside.deploy.price import check_budget
 
 
@@ -42,12 +42,15 @@ def command(
                 project,
                 found.prices,
                 steps=found.steps,
+                desired=found.wanted,
                 current=found.current,
                 region=session.region,
             )
         return found
 
-    looked = look()
+    with output.activity(plan.LOOKING):
+        looked = look()
+    plan.show_left_over(looked, where)
     if looked.steps:
         plan.show_prices(looked.prices, where)
         steps = change.carry_out(
@@ -58,7 +61,7 @@ def command(
             command="portside deploy",
             break_lock=break_lock,
             push=product.pusher(made, project, session),
-            verify=lambda done: verify(session, project, done),
+            verify=verifier(session, project),
         )
     else:
         steps = ()

@@ -10,21 +10,30 @@ from portside import config
 from portside.cli import change, output, plan, target
 from portside.deploy import name
 from portside.deploy.current import Owned
-from portside.deploy.observe import observe_owned
+from portside.deploy.inventory import owned_by
+from portside.deploy.owned import observe_owned
 from portside.deploy.plan import plan_removal
 from portside.deploy.removal import check_gone, check_unused, remove_bucket
 from portside.deploy.step import Step
+from portside.errors import UsageError
 
 
 @click.command()
 @click.argument("folder", metavar="[DIR]", default=".", type=click.Path(path_type=Path))
 @target.option
 @click.option("--yes", is_flag=True, help="Do not ask (AWS only; the local AWS never asks).")
+@click.option("--endpoint", help="Only this one, with all that only it needs.")
 @click.option("--bucket", is_flag=True, help="The bucket as well, if nobody else uses it.")
 @click.option("--break-lock", is_flag=True, help="Take the lock from a run that is dead.")
 @click.option("--json", "as_json", is_flag=True, help="Print what was removed as JSON, on stdout.")
 def command(
-    folder: Path, where: str, yes: bool, bucket: bool, break_lock: bool, as_json: bool
+    folder: Path,
+    where: str,
+    yes: bool,
+    endpoint: str | None,
+    bucket: bool,
+    break_lock: bool,
+    as_json: bool,
 ) -> None:
     """Remove everything that the project in DIR made; nothing without its tag is touched.
 
@@ -33,13 +42,20 @@ def command(
     \b
     Example:
       portside destroy examples/ner
+      portside destroy --endpoint ner-old
     """
+    if endpoint and bucket:
+        raise UsageError(
+            "cannot remove the bucket with one endpoint: the project's others need it",
+            hint="leave out `--bucket`, or `--endpoint`",
+        )
     project = config.load(folder)
     session = target.connect(where)
     bucket_name = name.bucket_name(account=session.account, region=session.region)
 
     def look() -> tuple[Owned, ...]:
-        return observe_owned(session, project.name)
+        owned = observe_owned(session, project.name)
+        return owned_by([endpoint], owned, region=session.region) if endpoint else owned
 
     def make_plan() -> tuple[Step, ...]:
         owned = look()
@@ -66,9 +82,12 @@ def command(
     if as_json:
         output.as_json([plan.described(step) for step in steps])
         return
-    if not steps:
+    if steps:
+        count = "1 resource" if len(steps) == 1 else f"{len(steps)} resources"
+        output.data(f"{project.name}: removed {count}")
+    elif not bucket:
         output.data(f"{project.name}: nothing to remove")
-        return
-    output.data(f"{project.name}: removed {len(steps)} resources")
-    if not bucket:
+    if bucket:
+        output.data(f"removed the bucket {bucket_name}")
+    elif steps and not endpoint:
         output.note(f"  left: bucket {bucket_name}, with the journal of what was done")

@@ -23,8 +23,8 @@ name = "{name}"                     # the project, and its endpoint's name
 # file = "inference.py"           # found by this name; with none, the model's own task is served
 
 [endpoint]
-kind = "serverless"               # serverless | realtime
-memory_size_mb = 2048             # 1024, 2048, … 6144
+kind = "serverless"               # serverless | realtime | async
+# memory_size_mb = 2048           # 1024, 2048, … 6144; without it what the model needs
 max_concurrency = 5
 # environment = {{ LOG_LEVEL = "debug" }}
 """

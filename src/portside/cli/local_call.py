@@ -18,7 +18,7 @@ def reset(found: local_process.Found) -> None:
 def endpoints(found: local_process.Found) -> list[dict[str, Any]]:
     """Every endpoint as AWS's API shows it, with what only a local one can tell."""
     session = Session(found.address)
-    names = [name for name, _ in sagemaker.list_endpoints(session)]
+    names = [one.name for one in sagemaker.list_endpoints(session)]
     described = (sagemaker.describe_endpoint(session, name) for name in names)
     counted = _invocations(session, found.running.url)
     return [

@@ -147,13 +147,20 @@ def activity(text: str) -> Iterator[Callable[[str], None]]:
     Yields a function that changes the text; ends with a tick and the time it took.
     """
     began = time.monotonic()
+    with passing(text) as say:
+        yield say
+    done(text, detail=seconds(time.monotonic() - began))
+
+
+@contextmanager
+def passing(text: str) -> Iterator[Callable[[str], None]]:
+    """As `activity`, of what nobody needs to read of afterwards: it leaves no tick."""
     if _err.is_terminal:
         with _err.status(escape(text)) as status:
             yield lambda new: status.update(escape(f"{text}: {new}"))
     else:
         with _spoken(text) as say:
             yield say
-    done(text, detail=seconds(time.monotonic() - began))
 
 
 @contextmanager

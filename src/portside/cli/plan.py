@@ -18,11 +18,13 @@ from portside.deploy.current import Current
 from portside.deploy.desired import desired
 from portside.deploy.duration import UPLOAD_BYTES_PER_S, longest_start_s, upload_s
 from portside.deploy.observe import observe
+from portside.deploy.owned import left_over
 from portside.deploy.plan import plan
-from portside.deploy.price import Price, prices, sentences
+from portside.deploy.price import Price, check_budget, prices, sentences
 from portside.deploy.price_table import AS_OF
 from portside.deploy.resources import Desired, Kind, Where
 from portside.deploy.step import Step, Verb
+from portside.errors import PortsideError
 
 _SIGNS = {
     "create": "+",
@@ -30,9 +32,13 @@ _SIGNS = {
     "update": "~",
     "tag": "~",
     "check": "?",
+    "verify": "?",
     "wait": "…",
     "delete": "-",
 }
+
+
+LOOKING = "looking at what is there"
 
 
 @click.command()
@@ -51,12 +57,15 @@ def command(folder: Path, where: str, with_image: bool, as_json: bool) -> None:
     target.check(where)
     made = product.make(project, where=where, with_image=with_image)
     session = target.connect(where)
-    looked = look(session, project, made)
+    with output.activity(LOOKING):
+        looked = look(session, project, made)
+    show_left_over(looked, where)
     if as_json:
         output.as_json([described(step, looked.prices) for step in looked.steps])
         return
     show(looked.steps, project.name, session)
     show_prices(looked.prices, where)
+    show_budget(project, looked, session, where)
     show_duration(looked)
 
 
@@ -68,28 +77,24 @@ class Look:
     current: Current
     steps: tuple[Step, ...]
     prices: tuple[Price, ...]
+    left_over: tuple[str, ...]
+    """Endpoints of the project that its file no longer names: they stay, and may cost."""
 
 
 def look(session: Session, project: config.Project, made: Product) -> Look:
     """Look at the account, and plan."""
     data = made.model_data
-    with output.activity("looking at what is there"):
-        place = Where(account=session.account, region=session.region)
-        wanted = desired(project, data, where=place, image=made.image_data)
-        current = observe(session, wanted)
-        return Look(
-            wanted=wanted,
-            current=current,
-            steps=plan(wanted, current),
-            prices=prices(
-                wanted, region=session.region, latency_ms=data.latency_ms if data else None
-            ),
-        )
-
-
-def make(session: Session, project: config.Project, made: Product) -> tuple[Step, ...]:
-    """Look at the account; the steps alone."""
-    return look(session, project, made).steps
+    place = Where(account=session.account, region=session.region)
+    wanted = desired(project, data, where=place, image=made.image_data)
+    current = observe(session, wanted)
+    names = {endpoint.name for endpoint in wanted.endpoints}
+    return Look(
+        wanted=wanted,
+        current=current,
+        steps=plan(wanted, current),
+        prices=prices(wanted, region=session.region, latency_ms=data.latency_ms if data else None),
+        left_over=left_over(session, project.name, wanted=names),
+    )
 
 
 def show(steps: tuple[Step, ...], project: str, session: Session) -> None:
@@ -100,13 +105,24 @@ def show(steps: tuple[Step, ...], project: str, session: Session) -> None:
         return
     sent = sum(step.size_bytes for step in steps)
     upload = f", {size(sent)} to upload" if sent else ""
-    output.data(f"{project}: {len(steps)} steps{upload} ({place})")
+    count = "1 step" if len(steps) == 1 else f"{len(steps)} steps"
+    output.data(f"{project}: {count}{upload} ({place})")
     width = max(len(step.kind) for step in steps)
     for step in steps:
         line = f"  {_SIGNS[step.verb]} {step.verb:6} {step.kind:{width}} {short(step.name)}"
         output.data(f"{line}  ({short(step.reason)})")
         for change in step.changes:
             output.data(f"      {change.field}: {_shown(change.old)} → {_shown(change.new)}")
+
+
+def show_left_over(looked: Look, where: str) -> None:
+    """Endpoints that a rename, or a table that was removed, leaves behind."""
+    there = "" if where == target.LOCAL else f" --target {where}"
+    for name in looked.left_over:
+        output.note(
+            f"  {name} is there, and no longer in the project's file; "
+            f"`portside destroy --endpoint {name}{there}` removes it"
+        )
 
 
 def show_prices(found: tuple[Price, ...], where: str) -> None:
@@ -116,6 +132,24 @@ def show_prices(found: tuple[Price, ...], where: str) -> None:
         output.note(f"  {'would cost on AWS: ' if where == target.LOCAL else ''}{first}")
         for line in rest:
             output.note(f"    {line}")
+
+
+def show_budget(project: config.Project, looked: Look, session: Session, where: str) -> None:
+    """Whether `deploy` would ask for `--yes`, aside."""
+    if where != target.AWS:
+        return
+    try:
+        check_budget(
+            project,
+            looked.prices,
+            steps=looked.steps,
+            desired=looked.wanted,
+            current=looked.current,
+            region=session.region,
+        )
+    except PortsideError as error:
+        output.note(f"  `deploy` would refuse: {error.message}")
+        output.note(f"  {error.hint}")
 
 
 def show_duration(looked: Look) -> None:

@@ -17,7 +17,7 @@ from portside import config
 from portside.artifact.bundle import Artifact
 from portside.artifact.report.report import percentile
 from portside.aws.session import Session
-from portside.cli import build, package, target
+from portside.cli import output, package, target
 from portside.deploy import resources
 from portside.deploy.action import Progress, Pusher
 from portside.deploy.repository import EcrRepository
@@ -76,6 +76,9 @@ def make(project: config.Project, *, where: str, with_image: bool = False) -> Pr
     """Package the project, and build its image where it is deployed with one."""
     has_image = with_image or where == target.AWS or bool(project.base or project.dockerfile)
     if not has_image:
+        if project.requirements:
+            output.note("  served with the packages that are installed here; with those of")
+            output.note(f"  `{project.requirements.name}` by `--image`, which builds the image")
         return Product(artifact=package.make(project), image=None)
     is_in_image = project.model is None or project.model_in_image
     # The code lies in a layer of its own, so that a change of it sends no model.
@@ -102,6 +105,8 @@ def pusher(product: Product, project: config.Project, session: Session) -> Pushe
 
 
 def _image(project: config.Project) -> Image:
+    from portside.cli import build  # noqa: PLC0415 - the local AWS mostly needs no image
+
     recipe = build.make_recipe(
         project,
         platform=_platform(project),

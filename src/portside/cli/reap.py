@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from itertools import groupby
 
 import click
@@ -11,8 +11,8 @@ import click
 from portside.aws.session import Session
 from portside.cli import change, ls, output, target
 from portside.config import ttl_hours
-from portside.deploy.inventory import Holding, Overdue, overdue, owned_by, take_inventory
-from portside.deploy.observe import observe_owned
+from portside.deploy.inventory import Overdue, overdue, owned_by, take_inventory
+from portside.deploy.owned import observe_owned
 from portside.deploy.plan import plan_removal
 from portside.deploy.removal import check_unused
 from portside.deploy.step import Step
@@ -28,8 +28,11 @@ from portside.errors import UsageError
 )
 @click.option("--dry-run", is_flag=True, help="Show what would go, and do nothing.")
 @click.option("--yes", is_flag=True, help="Do not ask (AWS only; the local AWS never asks).")
+@click.option("--break-lock", is_flag=True, help="Take locks from runs that are dead.")
 @click.option("--json", "as_json", is_flag=True, help="Print what goes as JSON, on stdout.")
-def command(where: str, older_than: str | None, dry_run: bool, yes: bool, as_json: bool) -> None:
+def command(
+    where: str, older_than: str | None, dry_run: bool, yes: bool, break_lock: bool, as_json: bool
+) -> None:
     """Remove every endpoint whose `ttl` is over, with all that only it needs.
 
     Of all projects of the account and region; what has no `ttl` stays, unless `--older-than`
@@ -57,24 +60,45 @@ def command(where: str, older_than: str | None, dry_run: bool, yes: bool, as_jso
     if where == target.AWS and not yes:
         output.confirm("Remove all of this?")
     for project, group in groupby(late, key=lambda one: one.holding.project):
-        remove(session, project, [one.holding.endpoint for one in group], holdings=holdings)
+        endpoints = {one.holding.endpoint for one in group}
+        remove(session, project, endpoints, idle_h=idle_h, break_lock=break_lock)
 
 
 def remove(
-    session: Session, project: str, endpoints: list[str], *, holdings: Sequence[Holding]
+    session: Session,
+    project: str,
+    endpoints: Collection[str],
+    *,
+    idle_h: int | None = None,
+    break_lock: bool = False,
+    clock: Callable[[], float] = time.time,
 ) -> None:
-    """Remove endpoints of a project with what only they need, under its lock."""
-    others = [
-        one.endpoint for one in holdings if one.project == project and one.endpoint not in endpoints
-    ]
+    """Remove those of a project's endpoints that are still overdue once its lock is held.
+
+    Until then somebody may have deployed one anew, or given it longer to live.
+    """
 
     def make_plan() -> tuple[Step, ...]:
+        now = clock()
+        holdings = take_inventory(session, now=now, project=project)
+        late = overdue(holdings, now=now, idle_h=idle_h)
+        going = sorted({one.holding.endpoint for one in late}.intersection(endpoints))
+        if not going:
+            return ()
         owned = observe_owned(session, project)
-        going = owned_by(endpoints, owned, others=others, region=session.region)
-        check_unused(session, going)
-        return plan_removal(going)
+        if any(one.endpoint not in going for one in holdings):
+            owned = owned_by(going, owned, region=session.region)
+        check_unused(session, owned)
+        return plan_removal(owned)
 
-    change.carry_out(session, project, make_plan(), plan_again=make_plan, command="portside reap")
+    change.carry_out(
+        session,
+        project,
+        make_plan(),
+        plan_again=make_plan,
+        command="portside reap",
+        break_lock=break_lock,
+    )
 
 
 def _hours(text: str) -> int:

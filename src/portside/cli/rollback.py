@@ -9,10 +9,22 @@ from typing import Any
 import click
 
 from portside import config
+from portside.aws.session import Session
 from portside.cli import change, output, plan, target
-from portside.cli.verification import check_configs
 from portside.config import Project
-from portside.deploy.rollback import Past, Version, choose, look_back, rollback_steps
+from portside.deploy.journal import history
+from portside.deploy.name import bucket_name
+from portside.deploy.resources import Kind
+from portside.deploy.rollback import (
+    COMMAND,
+    Past,
+    Version,
+    choose,
+    look_back,
+    rollback_steps,
+    unfinished,
+)
+from portside.deploy.run import S3Book
 from portside.deploy.step import Step
 from portside.errors import UsageError
 
@@ -55,7 +67,9 @@ def command(
     if only_list:
         _show(past, as_json=as_json)
         return
-    chosen = choose(past, back=back, to=to)
+    if back is None and to is None:
+        to = _going_on(session, project.name, past)
+    chosen = choose(past, back=back or 1, to=to)
 
     def make_plan() -> tuple[Step, ...]:
         return rollback_steps(look_back(session, project.name, name), chosen)
@@ -65,26 +79,37 @@ def command(
         project.name,
         make_plan(),
         plan_again=make_plan,
-        command="portside rollback",
+        command=COMMAND,
         break_lock=break_lock,
-        verify=lambda steps: check_configs(session, steps),
     )
     if as_json:
         output.as_json([plan.described(step) for step in steps])
     else:
         output.data(f"{name} runs {chosen.config}")
+        if any(step.kind is Kind.SCALABLE_TARGET for step in steps):
+            output.note("  its auto scaling is off until the next `portside deploy`")
         output.note("  the next `portside deploy` goes forward again")
 
 
-def _parse(arguments: tuple[str, ...]) -> tuple[int, Path]:
+def _going_on(session: Session, project: str, past: Past) -> str | None:
+    """Where a rollback that was cut led to, so that running it again does not go further."""
+    bucket = bucket_name(account=session.account, region=session.region)
+    config = unfinished(history(S3Book(session, bucket, project), count=1), past)
+    if config:
+        output.note(f"  going on to {config}: the last rollback did not end")
+        output.note("  to go back from what runs now: `portside rollback 1`")
+    return config
+
+
+def _parse(arguments: tuple[str, ...]) -> tuple[int | None, Path]:
     """A number first, then a folder; both may be left out."""
     match arguments:
         case ():
-            return 1, Path()
+            return None, Path()
         case (one,) if one.isdecimal():
             return _count(one), Path()
         case (one,):
-            return 1, Path(one)
+            return None, Path(one)
         case (number, folder) if number.isdecimal():
             return _count(number), Path(folder)
         case _:
@@ -120,10 +145,17 @@ def _show(past: Past, *, as_json: bool) -> None:
         output.as_json([_described(one) for one in past.versions])
         return
     rows = [
-        ["▶" if one.is_live else "", one.config, _date(one.created_at), _artifact(one), _image(one)]
+        [
+            "▶" if one.is_live else "",
+            one.config,
+            _date(one.created_at),
+            "yes" if one.is_verified else "not seen",
+            _artifact(one),
+            _image(one),
+        ]
         for one in past.versions
     ]
-    output.table(["", "config", "made", "model artifact", "image"], rows)
+    output.table(["", "config", "made", "answered", "model artifact", "image"], rows)
 
 
 def _described(one: Version) -> dict[str, Any]:
@@ -133,6 +165,7 @@ def _described(one: Version) -> dict[str, Any]:
         "model_data": list(one.model_data),
         "image": list(one.image),
         "is_live": one.is_live,
+        "is_verified": one.is_verified,
     }
 
 

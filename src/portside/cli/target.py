@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from portside.cli import local_process
+from portside.cli import local_process, output
 
 if TYPE_CHECKING:
     from portside.aws.session import Session
@@ -35,6 +36,8 @@ def connect(where: str) -> Session:
     from portside.aws.session import Address, Session  # noqa: PLC0415 - boto3 is of an extra
 
     if where == AWS:
+        if elsewhere := os.environ.get("AWS_ENDPOINT_URL"):
+            output.note(f"AWS_ENDPOINT_URL is set: `--target aws` is {elsewhere}")
         return Session(Address())
     return Session(local_process.ensure_running().address)
 

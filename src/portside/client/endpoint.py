@@ -19,10 +19,10 @@ class Kind(StrEnum):
     ASYNC = "asynchronous"
 
 
-_ANSWERING: Final = {
-    "InService", "Updating", "SystemUpdating", "RollingBack", "UpdateRollbackFailed",
-}  # fmt: skip
-"""Where requests are answered. Source: API Reference of SageMaker, DescribeEndpoint."""
+ANSWERING: Final = frozenset(
+    {"InService", "Updating", "SystemUpdating", "RollingBack", "UpdateRollbackFailed"}
+)
+"""States in which requests are answered. Source: API Reference of SageMaker, DescribeEndpoint."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +64,7 @@ def look_up(session: Session, name: str) -> Endpoint:
 
 def trouble(endpoint: Endpoint) -> RemoteError | None:
     """What is the matter with an endpoint whose requests do not reach an instance."""
-    if endpoint.status in _ANSWERING:
+    if endpoint.status in ANSWERING:
         return None
     reason = f": {endpoint.reason.rstrip('.')}" if endpoint.reason else ""
     return RemoteError(

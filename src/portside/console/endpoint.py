@@ -7,6 +7,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
+from portside.client.endpoint import ANSWERING
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -23,10 +25,7 @@ class Tone(StrEnum):
 
 _BAD: Final = {"Failed", "OutOfService", "UpdateRollbackFailed"}
 _AT_REST: Final = {"InService", *_BAD}
-_ANSWERING: Final = {
-    "InService", "Updating", "SystemUpdating", "RollingBack", "UpdateRollbackFailed",
-}  # fmt: skip
-"""Where requests are answered. Source of all: API Reference of SageMaker, DescribeEndpoint."""
+"""Source of both: API Reference of SageMaker, DescribeEndpoint."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +75,7 @@ class EndpointView:
     @property
     def answers(self) -> bool:
         """Whether it takes requests."""
-        return self.status in _ANSWERING
+        return self.status in ANSWERING
 
     @property
     def capacity(self) -> str:

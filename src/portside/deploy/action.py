@@ -5,7 +5,6 @@ Each may be done twice: what is there already, or gone already, is no error.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Protocol, TypeAlias, TypeVar
@@ -15,6 +14,7 @@ from portside.aws.session import Session
 from portside.deploy.current import PolicyNow, TargetNow
 from portside.deploy.name import POLICY, ROLE_PATH
 from portside.deploy.resources import (
+    TAG_VERIFIED,
     Artifact,
     Endpoint,
     EndpointConfig,
@@ -27,9 +27,9 @@ from portside.deploy.resources import (
     ScalableTarget,
     ScalingPolicy,
 )
+from portside.deploy.role_check import check_role
 from portside.deploy.step import Step, Verb
 from portside.deploy.watch import Watch
-from portside.errors import DeployError
 
 W = TypeVar("W")
 
@@ -53,6 +53,12 @@ class Pusher(Protocol):
     def __call__(self, image: Image, progress: Progress) -> None: ...
 
 
+class Verifier(Protocol):
+    """Whether an endpoint answers as it should; raises `DeployError` where it does not."""
+
+    def __call__(self, endpoint: Endpoint, progress: Progress) -> None: ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tools:
     """What steps are carried out with.
@@ -64,6 +70,7 @@ class Tools:
     watch: Watch
     patiently: Callable[[Callable[[], None]], None]
     push: Pusher | None = None
+    verify: Verifier | None = None
 
 
 Action: TypeAlias = Callable[[Tools, Step, Progress], None]
@@ -71,7 +78,7 @@ Action: TypeAlias = Callable[[Tools, Step, Progress], None]
 
 def _wanted(step: Step, sort: type[W]) -> W:
     if not isinstance(step.wanted, sort):
-        raise TypeError(f"the step `{step.id}` needs a {sort.__name__}, not {step.wanted}")
+        raise TypeError(f"the step `{step.id}` needs a {sort.__name__}")
     return step.wanted
 
 
@@ -139,42 +146,7 @@ def _delete_role(tools: Tools, step: Step, _: Progress) -> None:
 
 
 def _check_role(tools: Tools, step: Step, progress: Progress) -> None:
-    """Whether a role of the user's lets the endpoint run, asked before anything needs it."""
-    role, session = _wanted(step, GivenRole), tools.session
-    found = iam.get_role(session, role.name, policy_name=POLICY)
-    if found is None:
-        raise DeployError(
-            f"cannot use the role `{role.arn}`: there is none of this name",
-            hint="set `role` to the ARN of one that is there, or remove the key",
-        )
-    if not _trusts(found.trust):
-        raise DeployError(
-            f"cannot use the role `{role.arn}`: SageMaker may not assume it",
-            hint=f"set its trust policy to:\n{json.dumps(role.trust, indent=2)}",
-        )
-    missing = iam.denied_actions(session, role.arn, policy=role.policy)
-    if missing is None:
-        progress.note(
-            f"what `{role.name}` allows was not checked, since `iam:SimulatePrincipalPolicy` "
-            "is not to be had; it needs:\n" + json.dumps(role.policy, indent=2)
-        )
-    elif missing:
-        document = {"Version": "2012-10-17", "Statement": missing}
-        raise DeployError(
-            f"cannot use the role `{role.arn}`: it does not allow all that the endpoint needs",
-            hint=f"add this policy to it:\n{json.dumps(document, indent=2)}",
-        )
-
-
-def _trusts(trust: dict[str, object]) -> bool:
-    """Whether SageMaker stands in a statement that allows; conditions are left to AWS."""
-    statements = trust.get("Statement", [])
-    return any(
-        isinstance(one, dict)
-        and one.get("Effect") == "Allow"
-        and "sagemaker.amazonaws.com" in json.dumps(one.get("Principal", ""))
-        for one in (statements if isinstance(statements, list) else [statements])
-    )
+    check_role(tools.session, _wanted(step, GivenRole), note=progress.note)
 
 
 # --- SageMaker ------------------------------------------------------------------
@@ -248,6 +220,21 @@ def _tag_endpoint(tools: Tools, step: Step, _: Progress) -> None:
         changed = {one.field: str(one.new) for one in step.changes if one.new is not None}
         removed = [one.field for one in step.changes if one.new is None]
         sagemaker.set_tags(tools.session, now.arn, tags=changed, removed=removed)
+
+
+def _verify_endpoint(tools: Tools, step: Step, progress: Progress) -> None:
+    """The tag comes last: who is killed before it, or fails, is asked again."""
+    if tools.verify is None:
+        raise TypeError("nobody was given who verifies endpoints")
+    endpoint = _wanted(step, Endpoint)
+    tools.verify(endpoint, progress)
+    now = sagemaker.describe_endpoint(tools.session, endpoint.name)
+    if now is not None:
+        tags = {TAG_VERIFIED: endpoint.config_name}
+        config = sagemaker.describe_endpoint_config(tools.session, endpoint.config_name) or {}
+        for arn in (config.get("EndpointConfigArn"), now.arn):
+            if arn:
+                sagemaker.set_tags(tools.session, arn, tags=tags, removed=[])
 
 
 def _delete_endpoint(tools: Tools, step: Step, progress: Progress) -> None:
@@ -326,6 +313,7 @@ ACTIONS: Final[dict[tuple[Verb, Kind], Action]] = {
     (Verb.UPDATE, Kind.ENDPOINT): _update_endpoint,
     (Verb.WAIT, Kind.ENDPOINT): _wait_for_endpoint,
     (Verb.TAG, Kind.ENDPOINT): _tag_endpoint,
+    (Verb.VERIFY, Kind.ENDPOINT): _verify_endpoint,
     (Verb.DELETE, Kind.ENDPOINT): _delete_endpoint,
     (Verb.CREATE, Kind.SCALABLE_TARGET): _put_target,
     (Verb.UPDATE, Kind.SCALABLE_TARGET): _put_target,

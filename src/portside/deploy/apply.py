@@ -15,7 +15,7 @@ from typing import Final, TypeAlias
 
 from portside.aws.logs import LogLine
 from portside.aws.session import Session
-from portside.deploy.action import ACTIONS, Progress, Pusher, Tools
+from portside.deploy.action import ACTIONS, Progress, Pusher, Tools, Verifier
 from portside.deploy.step import Step, Verb
 from portside.deploy.watch import Watch
 from portside.errors import DeployError, RemoteError
@@ -35,8 +35,8 @@ Reporter: TypeAlias = Callable[[Step], AbstractContextManager[Progress]]
 class Applier:
     """Carries out plans in one account; the clock and the pauses are given.
 
-    `push` brings images to ECR; without it no plan may have one. `heard` is told what starting
-    instances print.
+    `push` brings images to ECR, `verify` asks endpoints; without them no plan may have such steps.
+    `heard` is told what starting instances print.
     """
 
     def __init__(
@@ -45,6 +45,7 @@ class Applier:
         reporter: Reporter,
         *,
         push: Pusher | None = None,
+        verify: Verifier | None = None,
         heard: Callable[[LogLine], None] | None = None,
         sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.monotonic,
@@ -54,6 +55,7 @@ class Applier:
             watch=Watch(session, sleep=sleep, heard=heard),
             patiently=self._patiently,
             push=push,
+            verify=verify,
         )
         self._reporter = reporter
         self._sleep = sleep

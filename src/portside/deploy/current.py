@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from portside.deploy.resources import Kind
+
+SETTLED: Final = frozenset({"InService", "OutOfService", "UpdateRollbackFailed"})
+"""States in which SageMaker takes an update; it is what mends the last two. DG
+deployment-guardrails-rolling."""
+
+BEYOND_REPAIR: Final = frozenset({"Failed", "Deleting"})
+"""States that an endpoint only leaves by its end."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -189,12 +189,12 @@ def _role(
     policy = least_policy(endpoint.name, endpoint.settings, places=places, where=where)
     if given is not None:
         own = given.rpartition("/")[2]
-        return GivenRole(name=own, arn=given, trust=trust_policy(), policy=policy)
+        return GivenRole(name=own, arn=given, trust=trust_policy(where), policy=policy)
     own = name.role_name(endpoint.name, region=where.region)
     return Role(
         name=own,
         arn=f"arn:{where.partition}:iam::{where.account}:role{name.ROLE_PATH}{own}",
-        trust=trust_policy(),
+        trust=trust_policy(where),
         policy=policy,
         tags=tags | {TAG_REGION: where.region},
     )

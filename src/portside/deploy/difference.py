@@ -40,6 +40,19 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[Change,
     return tuple(changed + removed)
 
 
+def without_values(changes: tuple[Change, ...]) -> tuple[Change, ...]:
+    """The changes with variables by their names alone: a plan is shown, and kept, in CI's logs.
+
+    What a variable holds may be a password.
+    """
+    return tuple(
+        Change(field=change.field, **_told(change))
+        if change.field.startswith("Environment.")
+        else change
+        for change in changes
+    )
+
+
 def holds(there: object, wanted: object) -> bool:
     """Whether all that is wanted is there; what else is there is AWS's own default."""
     if isinstance(wanted, Mapping):
@@ -60,6 +73,14 @@ def by_name(variants: list[dict[str, Any]]) -> dict[str, Any]:
             key: value for key, value in variant.items() if key not in {"VariantName", "ModelName"}
         }
         for variant in variants
+    }
+
+
+def _told(change: Change) -> dict[str, Plain]:
+    was, will = change.old is not None, change.new is not None
+    return {
+        "old": "set" if was else None,
+        "new": ("set to another value" if was else "set") if will else None,
     }
 
 

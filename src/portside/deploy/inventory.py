@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from portside.aws import endpoint_list, metrics, sagemaker
+from portside.aws import metrics, sagemaker
 from portside.aws.metrics import Metric
 from portside.aws.session import Session
 from portside.config import ttl_hours
@@ -70,12 +70,19 @@ class Overdue:
     reason: str
 
 
-def take_inventory(session: Session, *, now: float) -> tuple[Holding, ...]:
-    """Everything with Portside's tag, by project and name."""
+def take_inventory(
+    session: Session, *, now: float, project: str | None = None
+) -> tuple[Holding, ...]:
+    """Every endpoint with Portside's tag, or with that of one project, by project and name."""
     listed = [
-        (one, sagemaker.list_tags(session, one.arn)) for one in endpoint_list.list_all(session)
+        (one, sagemaker.list_tags(session, one.arn))
+        for one in sagemaker.list_endpoints(session, contains=project)
     ]
-    ours = [(one, tags) for one, tags in listed if TAG_PROJECT in tags]
+    ours = [
+        (one, tags)
+        for one, tags in listed
+        if TAG_PROJECT in tags and project in {None, tags[TAG_PROJECT]}
+    ]
     variants = {one.name: _variants(session, one.name) for one, _ in ours}
     invoked = _last_invocations(session, variants, now=now)
     holdings = [
@@ -111,12 +118,8 @@ def overdue(
     return tuple(found)
 
 
-def owned_by(
-    endpoints: Sequence[str], owned: Sequence[Owned], *, others: Sequence[str], region: str
-) -> tuple[Owned, ...]:
-    """What goes with some endpoints of a project; all that it owns where no `others` stay."""
-    if not others:
-        return tuple(owned)
+def owned_by(endpoints: Sequence[str], owned: Sequence[Owned], *, region: str) -> tuple[Owned, ...]:
+    """What goes with some endpoints of a project, and nothing that others may need."""
     return tuple(
         one for one in owned if any(_belongs(one.name, name, region=region) for name in endpoints)
     )

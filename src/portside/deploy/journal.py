@@ -26,6 +26,9 @@ from portside.deploy.runner import Runner
 from portside.deploy.step import Step
 from portside.errors import PortsideError, RemoteError
 
+DONE: Final = "done"
+"""The result of a run, or of a step, that went well."""
+
 INTERRUPTED: Final = "interrupted"
 """The result of a run that wrote no end: it was killed, or goes on right now."""
 
@@ -84,13 +87,13 @@ class Journal:
         except BaseException as error:
             self._end(_reason(error))
             raise
-        self._end("done")
+        self._end(DONE)
 
     @contextmanager
     def step(self, step: Step) -> Iterator[None]:
         """Around one step: how it ended, and when."""
         began = self._clock()
-        result = "done"
+        result = DONE
         try:
             yield
         except BaseException as error:

@@ -105,7 +105,7 @@ class Lock:
                 etag = self._register.create(self._claim.to_bytes())
             elif self._is_own(found):
                 etag = found.etag
-            elif break_it or self._is_abandoned(found):
+            elif break_it or is_abandoned(found, is_gone=self._is_gone):
                 etag = self._register.replace(self._claim.to_bytes(), etag=found.etag)
             else:
                 raise _held(self._claim.project, found)
@@ -180,9 +180,11 @@ class Lock:
         claim = read_claim(found.body)
         return claim is not None and claim.runner.run == self._claim.runner.run
 
-    def _is_abandoned(self, found: Found) -> bool:
-        claim = read_claim(found.body)
-        return found.age_s > STALE_S or (claim is not None and self._is_gone(claim.runner))
+
+def is_abandoned(found: Found, *, is_gone: Callable[[Runner], bool]) -> bool:
+    """Whether the holder of a lock is dead, or silent for so long that it counts as dead."""
+    claim = read_claim(found.body)
+    return found.age_s > STALE_S or (claim is not None and is_gone(claim.runner))
 
 
 def read_claim(body: bytes) -> Claim | None:

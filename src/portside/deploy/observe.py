@@ -6,7 +6,6 @@ An unchanged project costs about a dozen of them. What only a change or a remova
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -19,7 +18,6 @@ from portside.deploy.current import (
     EndpointNow,
     Live,
     MadeNow,
-    Owned,
     PolicyNow,
     RoleNow,
     TargetNow,
@@ -27,22 +25,17 @@ from portside.deploy.current import (
 from portside.deploy.prune import KEPT_CONFIGS, earlier_configs
 from portside.deploy.resources import (
     TAG_PROJECT,
-    TAG_REGION,
     Artifact,
     Bucket,
     Desired,
     Endpoint,
     Image,
-    Kind,
     Repository,
     Role,
     ScalableTarget,
     ScalingPolicy,
     model_fields,
 )
-
-_ROLE_STEM = 53
-"""Characters of a role's name that no digest takes the place of; see `name.role_name`."""
 
 _SETTINGS = ("DataCaptureConfig", "AsyncInferenceConfig", "KmsKeyId")
 
@@ -69,10 +62,10 @@ def _shared(session: Session, desired: Desired) -> Current:
                 if bucket and s3.object_exists(session, own, key):
                     keys.add(key)
             case Repository(name=own):
-                tags = repository.repository_tags(session, _repository(session, own))
+                tags = repository.repository_tags(session, repository_of(session, own))
                 repositories |= {} if tags is None else {own: tags}
             case Image(repository=own, data=data):
-                place = _repository(session, own)
+                place = repository_of(session, own)
                 if own in repositories and ecr.describe_image(session, place, data.digest):
                     digests.add(data.digest)
                 elif own in repositories:
@@ -80,7 +73,7 @@ def _shared(session: Session, desired: Desired) -> Current:
             case _:
                 pass
     names = {wanted.name for wanted in desired.resources if isinstance(wanted, Role)}
-    roles = {own: _role(session, own) for own in sorted(names)}
+    roles = {own: role_now(session, own) for own in sorted(names)}
     return Current(
         bucket=bucket,
         artifact_keys=frozenset(keys),
@@ -105,8 +98,8 @@ def _with_endpoint(
     session: Session, endpoint: Endpoint, *, desired: Desired, current: Current
 ) -> Current:
     """What is known, and what there is of one endpoint."""
-    configs = sagemaker.find_endpoint_configs(session, contains=endpoint.name)
-    models = sagemaker.find_models(session, contains=endpoint.name)
+    configs = sagemaker.list_endpoint_configs(session, contains=endpoint.name)
+    models = sagemaker.list_models(session, contains=endpoint.name)
     now = _endpoint(session, endpoint)
     current = replace(
         current,
@@ -194,7 +187,7 @@ def _with_scaling(
     asked = targets and alarm not in current.alarms
     return replace(
         current,
-        targets=current.targets + tuple(_target(endpoint.name, target) for target in targets),
+        targets=current.targets + tuple(target_now(endpoint.name, target) for target in targets),
         policies=current.policies + tuple(map(_policy, policies)),
         alarms=current.alarms
         | ({alarm} if asked and autoscaling.alarm_exists(session, alarm) else set()),
@@ -243,73 +236,6 @@ def _models_of(session: Session, config: str) -> frozenset[str]:
     return frozenset(variant["ModelName"] for variant in variants if variant.get("ModelName"))
 
 
-# --- Everything that is ours, for its removal -----------------------------------
-
-
-def observe_owned(session: Session, project: str) -> tuple[Owned, ...]:
-    """Everything in the account that this project made: by its tag, or under its prefix."""
-    owned: list[Owned] = []
-    for kind, listing in (
-        (Kind.ENDPOINT, sagemaker.list_endpoints),
-        (Kind.CONFIG, sagemaker.list_endpoint_configs),
-        (Kind.MODEL, sagemaker.list_models),
-    ):
-        names = _tagged(session, listing(session, contains=project), project)
-        owned += [Owned(kind=kind, name=found) for found in names]
-    owned += _owned_scaling(session, [found.name for found in owned if found.kind is Kind.ENDPOINT])
-    bucket = name.bucket_name(account=session.account, region=session.region)
-    keys = s3.list_kept_keys(session, bucket, prefix=name.artifact_prefix(project))
-    owned += [Owned(kind=Kind.ARTIFACT, name=f"s3://{bucket}/{key}") for key in keys]
-    images = name.repository_name(project)
-    tags = repository.repository_tags(session, _repository(session, images)) or {}
-    if tags.get(TAG_PROJECT) == project:
-        owned.append(Owned(kind=Kind.REPOSITORY, name=images))
-    owned += [Owned(kind=Kind.ROLE, name=found) for found in _owned_roles(session, project)]
-    return tuple(owned)
-
-
-def _tagged(session: Session, found: Iterable[tuple[str, str]], project: str) -> list[str]:
-    return [
-        own for own, arn in found if sagemaker.list_tags(session, arn).get(TAG_PROJECT) == project
-    ]
-
-
-def _owned_scaling(session: Session, endpoints: list[str]) -> list[Owned]:
-    """What was registered for endpoints that are ours; AWS may leave alarms of our own behind."""
-    if not endpoints:
-        return []
-    owned = [
-        Owned(
-            kind=Kind.SCALABLE_TARGET,
-            name=target.resource_id,
-            target=_target(endpoint, target),
-        )
-        for target in autoscaling.list_targets(session)
-        for endpoint in endpoints
-        if target.resource_id.startswith(f"endpoint/{endpoint}/")
-    ]
-    alarms = [name.wake_alarm(endpoint) for endpoint in endpoints]
-    owned += [
-        Owned(kind=Kind.ALARM, name=alarm)
-        for alarm in alarms
-        if autoscaling.alarm_exists(session, alarm)
-    ]
-    return owned
-
-
-def _owned_roles(session: Session, project: str) -> list[str]:
-    names = iam.list_roles(session, path=name.ROLE_PATH)
-    here = name.role_name(project, region=session.region)[:_ROLE_STEM]
-    found = [(own, _role(session, own)) for own in names if own.startswith(here)]
-    return [
-        own
-        for own, role in found
-        if role is not None
-        and role.tags.get(TAG_PROJECT) == project
-        and role.tags.get(TAG_REGION) == session.region
-    ]
-
-
 def _bucket(session: Session, own: str) -> BucketNow | None:
     found = s3.describe_bucket(session, own)
     if found is None:
@@ -321,18 +247,21 @@ def _bucket(session: Session, own: str) -> BucketNow | None:
     )
 
 
-def _repository(session: Session, own: str) -> ecr.Repository:
+def repository_of(session: Session, own: str) -> ecr.Repository:
+    """A repository of the account, by its name."""
     return ecr.Repository(account=session.account, name=own)
 
 
-def _role(session: Session, own: str) -> RoleNow | None:
+def role_now(session: Session, own: str) -> RoleNow | None:
+    """A role with its policies and tags; None where there is none."""
     found = iam.get_role(session, own, policy_name=name.POLICY)
     if found is None:
         return None
     return RoleNow(trust=found.trust, policy=found.policy, tags=found.tags)
 
 
-def _target(endpoint: str, target: autoscaling.Target) -> TargetNow:
+def target_now(endpoint: str, target: autoscaling.Target) -> TargetNow:
+    """A scalable target of one of an endpoint's variants."""
     return TargetNow(
         endpoint=endpoint,
         resource_id=target.resource_id,

@@ -12,11 +12,21 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, assert_never
 
-from portside.deploy.current import BucketNow, Current, EndpointNow, Live, Owned, RoleNow
-from portside.deploy.difference import Change, by_name, differences
+from portside.deploy.current import (
+    BEYOND_REPAIR,
+    SETTLED,
+    BucketNow,
+    Current,
+    EndpointNow,
+    Live,
+    Owned,
+    RoleNow,
+)
+from portside.deploy.difference import Change, by_name, differences, without_values
 from portside.deploy.prune import prune_steps
 from portside.deploy.resources import (
     TAG_PROJECT,
+    TAG_VERIFIED,
     Artifact,
     Bucket,
     Desired,
@@ -179,7 +189,7 @@ def _model_step(model: Model, desired: Desired, current: Current) -> Step:
         for variant in desired.configs[endpoint.config_name].variants:
             before = live.models.get(variant["VariantName"])
             if variant["ModelName"] == model.name and before is not None:
-                changes = differences(before, model.fields)
+                changes = without_values(differences(before, model.fields))
                 return step(Verb.CREATE, model, "differs from what runs", changes)
     return create(model)
 
@@ -211,22 +221,25 @@ def _endpoint_steps(endpoint: Endpoint, desired: Desired, current: Current) -> l
     """An endpoint's way to the wanted config, from whatever state it is in."""
     now = current.endpoints.get(endpoint.name)
     if now is None:
-        return [create(endpoint), _wait(endpoint, "until it is InService")]
+        return [create(endpoint), _wait(endpoint, "until it is InService"), _verify(endpoint)]
     _check_ours(f"endpoint `{endpoint.name}`", now.tags, desired.project)
     release = release_steps(endpoint, desired, current)
-    if now.status in {"Failed", "Deleting"}:
+    if now.status in BEYOND_REPAIR:
         # SageMaker allows nothing but deletion of a Failed endpoint.
         return [
             *release,
             step(Verb.DELETE, endpoint, f"is {now.status}"),
             step(Verb.CREATE, endpoint, "is wanted anew"),
             _wait(endpoint, "until it is InService"),
+            _verify(endpoint),
         ]
-    if now.config_name == endpoint.config_name:
-        wait = [] if now.status == "InService" else [_wait(endpoint, f"is {now.status}")]
-        return [*release, *wait, *_tag_steps(endpoint, now)]
-    _check_kind(endpoint, now, desired)
     moved = replace(endpoint, retain_capacity=keeps_capacity(endpoint, desired, current))
+    if now.config_name == endpoint.config_name:
+        wait = [] if now.status == "InService" else _settling(moved, now)
+        is_verified = now.tags.get(TAG_VERIFIED) == endpoint.config_name
+        verify = [] if is_verified else [_verify(endpoint)]
+        return [*release, *wait, *_tag_steps(endpoint, now), *verify]
+    _check_kind(endpoint, now, desired)
     changes = differences(
         {"EndpointConfigName": now.config_name}, {"EndpointConfigName": endpoint.config_name}
     )
@@ -236,6 +249,7 @@ def _endpoint_steps(endpoint: Endpoint, desired: Desired, current: Current) -> l
         step(Verb.UPDATE, moved, f"runs `{now.config_name}`", changes),
         _wait(endpoint, "until it is InService"),
         *_tag_steps(endpoint, now),
+        _verify(endpoint),
     ]
 
 
@@ -256,17 +270,38 @@ def _check_kind(endpoint: Endpoint, now: EndpointNow, desired: Desired) -> None:
 
 def _calm(endpoint: Endpoint, now: EndpointNow) -> list[Step]:
     """Wait for what is going on to end, on whatever config; an update mends what is stuck."""
-    if now.status in {"InService", "OutOfService", "UpdateRollbackFailed"}:
+    if now.status in SETTLED:
         return []
     reason = f"is {now.status}"
     return [Step(verb=Verb.WAIT, kind=endpoint.kind, name=endpoint.name, reason=reason)]
+
+
+def _settling(endpoint: Endpoint, now: EndpointNow) -> list[Step]:
+    """To the wanted config from an endpoint that names it, and is on its way to one of the two.
+
+    Of an update that is going on nobody tells where it leads to.
+    """
+    if now.status not in {"Updating", "RollingBack"}:
+        return [_wait(endpoint, f"is {now.status}")]
+    return [
+        *_calm(endpoint, now),
+        step(Verb.UPDATE, endpoint, "if it ends on another config"),
+        _wait(endpoint, "until it is InService"),
+    ]
+
+
+def _verify(endpoint: Endpoint) -> Step:
+    """Once for each config: a tag keeps which one was shown to answer."""
+    return step(Verb.VERIFY, endpoint, "a sample is asked before anything old goes")
 
 
 def _tag_steps(endpoint: Endpoint, now: EndpointNow) -> list[Step]:
     changes = tuple(
         Change(field=key, old=now.tags.get(key), new=endpoint.tags.get(key))
         for key in sorted({*now.tags, *endpoint.tags})
-        if now.tags.get(key) != endpoint.tags.get(key) and not key.startswith("aws:")
+        if now.tags.get(key) != endpoint.tags.get(key)
+        and not key.startswith("aws:")
+        and key != TAG_VERIFIED
     )
     return [step(Verb.TAG, endpoint, "has other tags", changes)] if changes else []
 

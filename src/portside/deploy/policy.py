@@ -43,13 +43,19 @@ class Places:
     failure: str | None = None
 
 
-def trust_policy() -> dict[str, Any]:
-    """SageMaker may assume the role, and nobody else."""
+def trust_policy(where: Where) -> dict[str, Any]:
+    """SageMaker may assume the role for endpoints of this account and region, and nobody else.
+
+    The condition keeps another account from having SageMaker use it. Source: DG
+    security-confused-deputy-prevention, "SageMaker AI Inference".
+    """
+    source = f"arn:{where.partition}:sagemaker:{where.region}:{where.account}:*"
     return _document(
         {
             "Effect": "Allow",
             "Principal": {"Service": "sagemaker.amazonaws.com"},
             "Action": "sts:AssumeRole",
+            "Condition": {"ArnLike": {"aws:SourceArn": source}},
         }
     )
 

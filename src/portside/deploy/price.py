@@ -8,6 +8,7 @@ it answers, so its price for requests stands on an assumption about them, which 
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -21,7 +22,7 @@ from portside.deploy.price_table import (
     SERVERLESS_GB_SECOND,
     SOURCE,
 )
-from portside.deploy.resources import Desired, Endpoint, Kind, ScalableTarget
+from portside.deploy.resources import Desired, Endpoint, ScalableTarget
 from portside.deploy.step import Step, Verb
 from portside.errors import DeployError
 
@@ -84,6 +85,7 @@ def check_budget(
     found: tuple[Price, ...],
     *,
     steps: tuple[Step, ...],
+    desired: Desired,
     current: Current,
     region: str,
 ) -> None:
@@ -91,18 +93,16 @@ def check_budget(
 
     Raises `DeployError` that says the price and the two ways on.
     """
-    changed = {
-        step.name
-        for step in steps
-        if step.kind is Kind.ENDPOINT and step.verb in {Verb.CREATE, Verb.UPDATE}
-    }
+    changed = {name for step in steps if (name := _grown(step))}
     budgets = {endpoint.name: endpoint.settings.budget for endpoint in project.endpoints}
     for price in found:
         budget, month = budgets[price.endpoint], price.most_month
         if price.endpoint not in changed or not price.costs_while_idle:
             continue
         covered = budget is not None and month is not None and month <= budget
-        if covered or (budget is None and _is_no_dearer(price, current, region=region)):
+        before = _capacity_now(price.endpoint, desired, current)
+        wanted = _capacity_wanted(price.endpoint, desired)
+        if covered or (budget is None and _is_no_dearer(wanted, before, region=region)):
             continue
         raise DeployError(
             f"cannot deploy `{price.endpoint}` unasked: {_costs(price)} while nobody calls it"
@@ -111,21 +111,28 @@ def check_budget(
         )
 
 
-def _is_no_dearer(price: Price, current: Current, *, region: str) -> bool:
-    """Whether what runs now costs as much already, so that nobody needs to be asked again."""
-    now = current.endpoints.get(price.endpoint)
-    if now is None or now.live is None:
-        return False
-    targets = {target.resource_id.rpartition("/")[2]: target for target in current.targets}
-    before = [
-        capacity.hour(capacity.most, region=region)
-        for capacity in (
-            _Capacity.of(variant, targets.get(variant["VariantName"]))
-            for variant in now.live.variants
-        )
-    ]
-    total = _sum(before)
-    return total is not None and price.most_hour is not None and price.most_hour <= total
+def _grown(step: Step) -> str | None:
+    """The endpoint that may cost more after a step: by its config, or by how far it may scale."""
+    if step.verb not in {Verb.CREATE, Verb.UPDATE}:
+        return None
+    match step.wanted:
+        case Endpoint(name=name) | ScalableTarget(endpoint=name):
+            return name
+        case _:
+            return None
+
+
+def _is_no_dearer(wanted: list[_Capacity], before: list[_Capacity], *, region: str) -> bool:
+    """Whether what runs now costs as much already, so that nobody needs to be asked again.
+
+    The same capacity costs the same, also where nobody knows how much that is.
+    """
+    if Counter(one.most_of for one in wanted) <= Counter(one.most_of for one in before):
+        return True
+    now, then = (
+        _sum([one.hour(one.most, region=region) for one in counted]) for counted in (before, wanted)
+    )
+    return now is not None and then is not None and then <= now
 
 
 def sentences(price: Price) -> list[str]:
@@ -168,17 +175,12 @@ def _costs(price: Price) -> str:
 
 
 def _price(endpoint: Endpoint, desired: Desired, *, region: str, latency_ms: float | None) -> Price:
-    variants = desired.configs[endpoint.config_name].variants
-    targets = {
-        target.name.rpartition("/")[2]: target
-        for target in desired.resources
-        if isinstance(target, ScalableTarget) and target.endpoint == endpoint.name
-    }
-    counted = [_Capacity.of(variant, targets.get(variant["VariantName"])) for variant in variants]
+    counted = _capacity_wanted(endpoint.name, desired)
     hours = [one.hour(one.least, region=region) for one in counted]
     mosts = [one.hour(one.most, region=region) for one in counted]
     latency = ASSUMED_LATENCY_MS if latency_ms is None else latency_ms
     unknown = {one.label for one, hour in zip(counted, mosts, strict=True) if hour is None}
+    variants = desired.configs[endpoint.config_name].variants
     requests = _million_requests(variants[0], region=region, latency_ms=latency)
     if requests is None:
         unknown.add(f"requests in {region}")
@@ -220,6 +222,11 @@ class _Capacity:
             most=target.most if target else count,
         )
 
+    @property
+    def most_of(self) -> tuple[str | None, float, int]:
+        """What it may grow to."""
+        return self.instance_type, self.memory_gb, self.most
+
     def hour(self, count: int, *, region: str) -> float | None:
         """What so many of it cost for an hour."""
         if count == 0:
@@ -229,6 +236,32 @@ class _Capacity:
             return None if second is None else second * 3600 * self.memory_gb * count
         each = INSTANCE_HOUR.get(region, {}).get(self.instance_type)
         return None if each is None else each * count
+
+
+def _capacity_wanted(endpoint: str, desired: Desired) -> list[_Capacity]:
+    """Of each variant of the config that an endpoint is to run."""
+    config = next(one.config_name for one in desired.endpoints if one.name == endpoint)
+    targets = {
+        target.name.rpartition("/")[2]: target
+        for target in desired.resources
+        if isinstance(target, ScalableTarget) and target.endpoint == endpoint
+    }
+    variants = desired.configs[config].variants
+    return [_Capacity.of(variant, targets.get(variant["VariantName"])) for variant in variants]
+
+
+def _capacity_now(endpoint: str, desired: Desired, current: Current) -> list[_Capacity]:
+    """Of each variant of the config that it runs; none where there is none."""
+    now = current.endpoints.get(endpoint)
+    # Without a `live` it runs the wanted config, or one that is gone.
+    runs = (now.live or desired.configs.get(now.config_name)) if now else None
+    targets = {
+        target.resource_id.rpartition("/")[2]: target
+        for target in current.targets
+        if target.endpoint == endpoint
+    }
+    variants = runs.variants if runs else []
+    return [_Capacity.of(variant, targets.get(variant["VariantName"])) for variant in variants]
 
 
 def _million_requests(variant: dict[str, Any], *, region: str, latency_ms: float) -> float | None:

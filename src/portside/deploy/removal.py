@@ -10,11 +10,11 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
-from portside.aws import bucket_removal, s3, sagemaker
-from portside.aws.endpoint_list import list_all
+from portside.aws import s3, sagemaker
 from portside.aws.session import Session
 from portside.deploy.current import Owned
 from portside.deploy.resources import Kind
+from portside.deploy.run import is_changing
 from portside.errors import DeployError
 
 PATIENCE_S: Final = 30.0
@@ -31,7 +31,7 @@ def check_unused(session: Session, owned: Sequence[Owned]) -> None:
     ours = {kind: {one.name for one in owned if one.kind is kind} for kind in Kind}
     if not ours[Kind.CONFIG] and not ours[Kind.MODEL]:
         return
-    for endpoint in list_all(session):
+    for endpoint in sagemaker.list_endpoints(session):
         if endpoint.name in ours[Kind.ENDPOINT]:
             continue
         now = sagemaker.describe_endpoint(session, endpoint.name)
@@ -65,10 +65,16 @@ def check_gone(
 def remove_bucket(session: Session, bucket: str, *, project: str) -> None:
     """Empty and remove Portside's bucket, with the journals of projects that are no more.
 
-    Raises `DeployError` where other projects have something else in it.
+    Raises `DeployError` where other projects have something else in it, or a run goes on.
     """
-    keys = s3.list_keys(session, bucket, prefix="")
-    found = {key.partition("/")[0] for key in keys if key.split("/")[1:2] != ["journal"]}
+    keys = [key.split("/") for key in s3.list_keys(session, bucket, prefix="")]
+    for locked in (key[0] for key in keys if key[1:] == ["lock"]):
+        if is_changing(session, locked, bucket=bucket):
+            raise DeployError(
+                f"cannot remove the bucket `{bucket}`: a run changes the project `{locked}`",
+                hint="wait until it ends: `portside status --history` in its folder shows it",
+            )
+    found = {key[0] for key in keys if key[1:2] not in (["journal"], ["lock"])}
     others = sorted(found - {project})
     if others:
         raise DeployError(
@@ -76,7 +82,7 @@ def remove_bucket(session: Session, bucket: str, *, project: str) -> None:
             + ", ".join(f"`{other}`" for other in others),
             hint="destroy those first, or leave out `--bucket`",
         )
-    bucket_removal.remove(session, bucket)
+    s3.remove_bucket(session, bucket)
 
 
 def _in_use(endpoint: str, what: str) -> DeployError:

@@ -10,6 +10,9 @@ from typing import Any, ClassVar, TypeAlias
 TAG_PROJECT = "portside:project"
 TAG_DIGEST = "portside:digest"
 TAG_TTL = "portside:ttl"
+TAG_VERIFIED = "portside:verified"
+"""The EndpointConfig with which an endpoint was seen to answer as it should: a tag of the endpoint
+(the last one), and of that config."""
 """How long an endpoint may live from its creation on, as the config has it: `8h`, `7d`."""
 TAG_REGION = "portside:region"
 """Of what is the same in all regions (roles): the one whose endpoints it serves."""

@@ -19,7 +19,7 @@ from portside.aws.conditional import ConditionalObject, write_once
 from portside.aws.session import Session
 from portside.deploy.apply import Progress, Reporter
 from portside.deploy.journal import Journal
-from portside.deploy.lock import Claim, Lock
+from portside.deploy.lock import Claim, Lock, is_abandoned
 from portside.deploy.runner import is_gone, this_runner
 from portside.deploy.step import Step
 from portside.errors import RemoteError
@@ -73,6 +73,12 @@ def alone(
         lock.acquire(break_it=break_lock)
     with lock.kept() as check:
         yield Run(check=check, journal=journal, command=command)
+
+
+def is_changing(session: Session, project: str, *, bucket: str) -> bool:
+    """Whether a run that is alive, as far as is known, holds a project's lock."""
+    found = ConditionalObject(session, bucket, f"{project}/lock").read()
+    return found is not None and not is_abandoned(found, is_gone=is_gone)
 
 
 class S3Book:

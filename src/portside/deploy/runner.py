@@ -72,10 +72,11 @@ def _place(proc: Path) -> str:
 
 
 def _started(proc: Path, pid: int) -> str:
-    """Empty where there is no such process."""
+    """Empty where there is no such process, or one that has ended and waits for its parent."""
     try:
         stat = (proc / str(pid) / "stat").read_text(errors="replace")
     except OSError:
         return ""
     # The name of the program, in parentheses, may hold blanks and parentheses itself.
-    return stat.rpartition(")")[2].split()[_START_FIELD - 3]
+    fields = stat.rpartition(")")[2].split()
+    return "" if fields[0] == "Z" else fields[_START_FIELD - 3]

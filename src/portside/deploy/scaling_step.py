@@ -7,7 +7,7 @@ scaling"), so such a target is released before the update, and registered anew a
 
 from __future__ import annotations
 
-from portside.deploy.current import Current, EndpointNow, PolicyNow, TargetNow
+from portside.deploy.current import BEYOND_REPAIR, Current, EndpointNow, PolicyNow, TargetNow
 from portside.deploy.difference import differences, holds
 from portside.deploy.name import wake_alarm
 from portside.deploy.resources import Desired, Endpoint, Kind, ScalableTarget, ScalingPolicy
@@ -16,7 +16,10 @@ from portside.deploy.step import Step, Verb, create, step
 
 
 def released(endpoint: Endpoint, desired: Desired, current: Current) -> tuple[TargetNow, ...]:
-    """The targets that are not wanted, or that stand in the way of the update."""
+    """The targets that are not wanted, or that stand in the way of what is to happen.
+
+    Of an endpoint that is deleted and made anew all of them: AWS may drop them with it.
+    """
     now = current.endpoints.get(endpoint.name)
     wanted = {
         (found.name, found.dimension)
@@ -31,12 +34,17 @@ def released(endpoint: Endpoint, desired: Desired, current: Current) -> tuple[Ta
         and (
             (target.resource_id, target.dimension) not in wanted
             or target.resource_id.rpartition("/")[2] in moved
+            or (now is not None and now.status in BEYOND_REPAIR)
         )
     )
 
 
 def release_steps(endpoint: Endpoint, desired: Desired, current: Current) -> list[Step]:
-    """The steps before an update; policies go with their target, alarms do not."""
+    """The steps before an update; policies go with their target, alarms do not.
+
+    An alarm acts on a policy by an ARN that is the policy's own and not that of its successor, so
+    it goes as well.
+    """
     targets = released(endpoint, desired, current)
     wanted = {found.name for found in desired.resources if isinstance(found, ScalingPolicy)}
     gone = {(target.resource_id, target.dimension) for target in targets}
@@ -49,7 +57,8 @@ def release_steps(endpoint: Endpoint, desired: Desired, current: Current) -> lis
         and (policy.resource_id, policy.dimension) not in gone
     ]
     alarm = wake_alarm(endpoint.name)
-    alarms = [alarm] if alarm in current.alarms and alarm not in wanted else []
+    is_over = alarm not in wanted or any(dimension == INSTANCE_COUNT for _, dimension in gone)
+    alarms = [alarm] if alarm in current.alarms and is_over else []
     return [
         *(_delete(Kind.ALARM, name) for name in alarms),
         *(_delete(Kind.SCALING_POLICY, policy.name, policy) for policy in policies),

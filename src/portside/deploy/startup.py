@@ -31,6 +31,10 @@ FAILED_STARTS: Final = 3
 _MOST_STREAMS: Final = 50
 """API Reference of CloudWatch Logs, DescribeLogStreams."""
 
+_LATE_MS: Final = 60_000
+"""By which a line may come after one that is newer: streams reach CloudWatch each in its own time.
+An assumption."""
+
 _TRACEBACK: Final = "Traceback (most recent call last):"
 _ERROR: Final = re.compile(
     r"^(\w+\.)*\w*(Error|Exception)\b|\b(ERROR|CRITICAL|FATAL)\b|exited with code|exec format error"
@@ -97,11 +101,13 @@ class Startup:
         )
 
     def look(self) -> None:
-        """Read what was printed since the last look."""
+        """Read what was printed since the last look; what the old fleet says may be much."""
         lines = _none_where_missing(
             lambda: list(logs.read(self._session, self._group, since_ms=self._since_ms))
         )
         for line in lines:
+            newest_ms = int(1000 * line.time.timestamp())
+            self._since_ms = max(self._since_ms, newest_ms - _LATE_MS)
             if line.event_id not in self._seen and line.stream not in self._old:
                 self._seen.add(line.event_id)
                 self.starts.read(line)

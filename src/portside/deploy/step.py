@@ -17,6 +17,7 @@ class Verb(StrEnum):
     UPLOAD = "upload"
     UPDATE = "update"
     TAG = "tag"
+    VERIFY = "verify"
     CHECK = "check"
     WAIT = "wait"
     DELETE = "delete"

@@ -41,6 +41,8 @@ class Sample:
 
     body: bytes
     content_type: str = JSON
+    accept: str | None = None
+    """None leaves it to the endpoint, whose environment may name another type than JSON."""
     found: frozenset[Finding] | None = None
     is_exclusive: bool = True
     """Whether one label excludes the others."""
@@ -110,7 +112,7 @@ def invoker(session: Session) -> Invoke:
     """Asks over InvokeEndpoint; an answer that is no JSON is its bytes."""
 
     def invoke(endpoint: str, sample: Sample) -> object:
-        request = Request(body=sample.body, content_type=sample.content_type)
+        request = Request(body=sample.body, content_type=sample.content_type, accept=sample.accept)
         body = b"".join(invoke_endpoint(session, endpoint, request=request).chunks)
         try:
             parsed: object = json.loads(body)
@@ -144,6 +146,7 @@ def kept_samples(report: bytes) -> tuple[Sample, ...]:
         return tuple(
             Sample(
                 body=_body(one),
+                accept=JSON,
                 found=frozenset(tuple(finding) for finding in one["found"]),
                 is_exclusive=one.get("is_exclusive", True),
             )

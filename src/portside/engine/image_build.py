@@ -10,6 +10,7 @@ build(1)`, `docker-save(1)` of 23 and later, `podman-build(1)`, `podman-save(1)`
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 import signal
 from collections import deque
@@ -89,8 +90,10 @@ def prepare(wanted: ImageBuild, folder: Path) -> None:
     shutil.copyfile(wanted.dockerfile, folder / _DOCKERFILE)
     own = wanted.dockerfile.with_name(f"{wanted.dockerfile.name}.dockerignore")
     places = (own, wanted.context / ".dockerignore")
-    given = next((place.read_text("utf-8") for place in places if place.is_file()), "")
-    (folder / _IGNORED).write_text("\n".join((given, *wanted.left_out, "")), encoding="utf-8")
+    given = next((place.read_bytes() for place in places if place.is_file()), b"")
+    # As bytes: names of files need not be UTF-8.
+    added = (os.fsencode(name) for name in wanted.left_out)
+    (folder / _IGNORED).write_bytes(b"\n".join((given, *added, b"")))
 
 
 def save(kind: EngineKind, image: str, *, file: Path) -> Arguments:

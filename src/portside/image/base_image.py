@@ -127,6 +127,9 @@ def _from_layout(folder: Path, platform: Platform) -> Base:
         path = folder / "blobs" / "sha256" / blob.digest.removeprefix("sha256:")
         if not path.is_file() or path.stat().st_size != blob.size:
             raise BuildError(f"the OCI layout `{name}` lacks the blob `{blob.digest}`")
+        with path.open("rb") as content:
+            if f"sha256:{hashlib.file_digest(content, 'sha256').hexdigest()}" != blob.digest:
+                raise _other_content(blob.digest, name)
         return path
 
     def read_digest(digest: str) -> bytes:
@@ -225,7 +228,14 @@ def _assembled(
 
 def _check_digest(data: bytes, wanted: str, name: str) -> None:
     if wanted.startswith("sha256:") and digest_of(data) != wanted:
-        raise BuildError(f"`{name}` gave something else than `{wanted}` under this digest")
+        raise _other_content(wanted, name)
+
+
+def _other_content(digest: str, name: str) -> BuildError:
+    return BuildError(
+        f"`{name}` gave something else than `{digest}` under this digest",
+        hint="fetch or make the base again; if it stays so, what it comes from is broken",
+    )
 
 
 def _check_small(blob: Descriptor, name: str) -> None:

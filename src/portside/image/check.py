@@ -35,10 +35,14 @@ SYSTEM_LIBRARIES: Final = frozenset(
 many a wheel names and few processes load)."""
 
 _SECRET: Final = re.compile(
-    r"\.env(\..*)?|\.netrc|\.pypirc|\.npmrc|\.htpasswd|credentials|id_(rsa|dsa|ecdsa|ed25519)"
-    r"|.*\.(pem|key|p12|pfx|jks|kdbx)",
+    r"\.env(\..*)?|\.netrc|\.pypirc|\.npmrc|\.htpasswd|id_(rsa|dsa|ecdsa|ed25519)"
+    r"|credentials(\.json)?|service[-_]?account.*\.json|client_secret.*\.json"
+    r"|secrets?\.(json|toml|ya?ml)|.*\.(pem|key|p12|pfx|jks|kdbx|ppk)",
     re.IGNORECASE,
 )
+_PEM_BYTES: Final = 1024 * 1024
+"""Of certificates, more than all that a browser trusts."""
+
 _HARMLESS: Final = frozenset({".env.example", ".env.sample", ".env.template", "cacert.pem"})
 
 
@@ -79,12 +83,26 @@ def check_secrets(code: Iterable[Member]) -> None:
     """Raise `BuildError` if a file looks as if it were nobody else's business."""
     for file in code:
         name = PurePosixPath(file.name).name
-        if _SECRET.fullmatch(name) and name not in _HARMLESS:
+        is_harmless = name in _HARMLESS or _is_certificate(file.source)
+        if _SECRET.fullmatch(name) and not is_harmless:
             raise BuildError(
                 f"`{file.source}` looks like a secret, and all who can pull the image can read it",
                 hint="move it out of the code's folder, and give it to the endpoint as "
                 "`endpoint.environment` or through AWS Secrets Manager",
             )
+
+
+def _is_certificate(file: Path) -> bool:
+    """Whether a `.pem` has certificates and no key, as AWS' own for its databases."""
+    if file.suffix.lower() != ".pem":
+        return False
+    try:
+        with file.open("rb") as content:
+            text = content.read(_PEM_BYTES + 1)
+    except OSError:
+        return False
+    has_certificate = b"-----BEGIN CERTIFICATE-----" in text
+    return has_certificate and b"PRIVATE KEY-----" not in text and len(text) <= _PEM_BYTES
 
 
 def check_size(layers: Iterable[Layer]) -> None:

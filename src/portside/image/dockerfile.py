@@ -16,7 +16,7 @@ import tarfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import BinaryIO, Final, Protocol
 
 import msgspec
@@ -187,7 +187,7 @@ def _look_at(layer: BinaryIO, platform: Platform) -> _Contents:
                     foreign.append(member.name)
     warning = (
         f"not for {platform}, so that they cannot be loaded: {len(foreign)} libraries, as "
-        f"`/{foreign[0].lstrip('./')}`"
+        f"`{PurePosixPath('/', foreign[0])}`"
         if foreign
         else None
     )

@@ -23,6 +23,7 @@ from portside.image.oci import (
     IndexPlatform,
     MediaType,
     as_oci,
+    decode,
     digest_of,
     encode,
 )
@@ -51,6 +52,11 @@ def _write_layout(image: Image, folder: Path) -> str:
             f"`{folder}` is there already, and is not an OCI layout",
             hint="name a new folder with `--output`",
         )
+    if (held := _held_images(folder)) > 1:
+        raise BuildError(
+            f"`{folder}` holds {held} images, and would hold this one alone",
+            hint="name a new folder with `--output`",
+        )
     manifest = encode(as_oci(image.value))
     with writing(folder), partial_beside(folder, Path.mkdir) as partial:
         partial.chmod(0o755)
@@ -77,6 +83,15 @@ def _write_layout(image: Image, folder: Path) -> str:
             shutil.rmtree(folder)
         partial.replace(folder)
     return digest_of(manifest)
+
+
+def _held_images(folder: Path) -> int:
+    """How many images, or indexes of images, an OCI layout names."""
+    try:
+        listed = (folder / "index.json").read_bytes()
+    except FileNotFoundError:
+        return 0
+    return len(decode(listed, Index, what=f"`{folder / 'index.json'}`").manifests)
 
 
 def _is_empty(folder: Path) -> bool:

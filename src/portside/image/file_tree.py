@@ -43,13 +43,14 @@ class FileTree:
         added: dict[str, Node] = {}
         gone, emptied = set[str](), set[str]()
         for member in layer:
-            path = PurePosixPath(member.name.lstrip("./"))
+            path = PurePosixPath(member.name.lstrip("/"))
             if path.name == _ALL_GONE:
                 emptied.add(str(path.parent))
             elif path.name.startswith(_GONE):
                 gone.add(str(path.parent / path.name.removeprefix(_GONE)))
             else:
                 added[str(path)] = _node(member)
+        emptied.update(name for name in added if self._is_replaced(name, added[name]))
         if gone or emptied:
             self._nodes = {
                 name: node
@@ -60,6 +61,10 @@ class FileTree:
             self._nodes[name] = node
             for parent in PurePosixPath(name).parents:
                 self._nodes.setdefault(str(parent), _FOLDER)
+
+    def _is_replaced(self, name: str, by: Node) -> bool:
+        """Whether what is not a folder takes a folder's place, and with it all that is in it."""
+        return self._nodes.get(name) is _FOLDER and by is not _FOLDER
 
     def find(self, path: str) -> Node | None:
         """What an absolute path leads to; None where that is nothing."""

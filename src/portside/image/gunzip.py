@@ -12,6 +12,8 @@ NOT_A_TAR: Final[tuple[type[Exception], ...]] = (
     tarfile.TarError,
     gzip.BadGzipFile,
     EOFError,
+    ValueError,  # of an extended header that makes no sense, a name with a null byte in it
+    RecursionError,  # of a thousand extended headers: `tarfile` calls itself for each
     cast("type[Exception]", zlib_ng.error),  # its stub says that it is an instance
 )
 """What is raised where a layer is not a gzipped tar, or only half of one."""

@@ -44,11 +44,16 @@ class Layout:
         return self.blobs / digest.removeprefix("sha256:")
 
     def has(self, blob: Descriptor) -> bool:
-        """Whether the blob is there, and not cut short by somebody else."""
+        """Whether the blob is there, and not cut short by somebody else; it counts as used then."""
+        path = self.path(blob.digest)
         try:
-            return self.path(blob.digest).stat().st_size == blob.size
+            is_whole = path.stat().st_size == blob.size
         except FileNotFoundError:
             return False
+        if is_whole:
+            with suppress(OSError):  # another build's `prune`, or another user's file
+                os.utime(path)
+        return is_whole
 
     def write(self, data: bytes, *, media_type: str) -> Descriptor:
         """Keep a small blob."""

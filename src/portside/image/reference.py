@@ -55,7 +55,8 @@ def parse(text: str) -> Reference:
     if match is None:
         raise BuildError(
             f"`{text}` is not the full name of an image",
-            hint="write REGISTRY/REPOSITORY:TAG, all but the tag in lower case",
+            hint="write REGISTRY/REPOSITORY:TAG, all but the tag in lower case; Docker Hub's own "
+            "begin with `docker.io/library/`",
         )
     return Reference(**match.groupdict())
 

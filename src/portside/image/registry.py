@@ -190,7 +190,10 @@ def _location(answer: Answer) -> str:
     location = answer.headers.get("location")
     if not location:
         raise BuildError(f"`{answer.url}` began an upload and did not say where")
-    return urljoin(answer.url, location)
+    try:
+        return urljoin(answer.url, location)
+    except ValueError as error:
+        raise BuildError(f"`{answer.url}` began an upload at `{location}`: {error}") from error
 
 
 class _Counted(io.FileIO):

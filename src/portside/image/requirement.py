@@ -20,7 +20,7 @@ SERVE_EXTRA: Final = "serve"
 _EXTRA_MARKER: Final = re.compile(r"""extra\s*==\s*['"](?P<name>[^'"]+)['"]""")
 _ALWAYS: Final = "python_version >= '3'"
 
-_INCLUDED: Final = re.compile(r"\s*(?:-r|-c|--requirement|--constraint)[\s=]+(?P<file>\S+)")
+_INCLUDED: Final = re.compile(r"\s*(?:-[rc][\s=]*|--(?:requirement|constraint)[\s=]+)(?P<file>\S+)")
 
 
 def serving_requirements() -> tuple[str, ...]:
@@ -34,8 +34,7 @@ def serving_requirements() -> tuple[str, ...]:
 
 def digests(requirements: Path) -> Iterator[tuple[str, str]]:
     """Each file that the requirements are read from, with its SHA-256 in hex."""
-    settings = requirements.with_name("uv.toml")
-    waiting = [requirements, *([settings] if settings.is_file() else [])]
+    waiting = [requirements, *_settings(requirements.parent)]
     seen = set[Path]()
     while waiting:
         file = waiting.pop().resolve()
@@ -47,6 +46,15 @@ def digests(requirements: Path) -> Iterator[tuple[str, str]]:
             waiting.append(file.with_name("pyproject.toml"))
         elif file.suffix not in {".toml", ".whl"}:
             waiting += _named_in(file)
+
+
+def _settings(folder: Path) -> Iterator[Path]:
+    """Where `uv` finds settings of its own: an index, above all."""
+    if (own := folder / "uv.toml").is_file():
+        yield own
+    project = folder / "pyproject.toml"
+    if project.is_file() and b"[tool.uv" in project.read_bytes():
+        yield project
 
 
 def _named_in(file: Path) -> Iterator[Path]:

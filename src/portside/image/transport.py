@@ -114,7 +114,11 @@ class Transport:
 
     @contextmanager
     def _sent(self, call: Call) -> Iterator[tuple[urllib3.BaseHTTPResponse, str]]:
-        response, url = self._with_patience(call)
+        try:
+            response, url = self._with_patience(call)
+        except ValueError as error:  # of `urlsplit`, for what the registry calls an address
+            reason = f"it names an address that is none: {error}"
+            raise self._error(call, reason, code="BadAddress") from error
         try:
             if response.status not in call.expected:
                 raise self._refused(call, _answer(response, url))
@@ -229,9 +233,9 @@ class Transport:
                 body.close()
 
     def _check_safe(self, url: str, call: Call) -> None:
-        parts = urlsplit(url)
-        if parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.netloc)):
+        if is_safe(url, registry=self.registry):
             return
+        parts = urlsplit(url)
         raise self._error(
             call,
             f"it leads to `{parts.scheme}://{parts.netloc}`, which is not encrypted",
@@ -307,6 +311,16 @@ def _pool(proxy: str | None) -> urllib3.PoolManager:
         login = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
         settings["proxy_headers"] = urllib3.make_headers(proxy_basic_auth=login)
     return urllib3.ProxyManager(proxy, **settings)
+
+
+def is_safe(url: str, *, registry: str) -> bool:
+    """Whether a registry may lead us to an address: by TLS, or from this machine to this machine.
+
+    One that is elsewhere has no business with what listens here.
+    """
+    parts = urlsplit(url)
+    is_here = is_loopback(registry) and is_loopback(parts.netloc)
+    return parts.scheme == "https" or (parts.scheme == "http" and is_here)
 
 
 def is_loopback(host: str) -> bool:

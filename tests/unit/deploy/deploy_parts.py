@@ -17,6 +17,7 @@ from portside.deploy.current import (
 )
 from portside.deploy.desired import desired
 from portside.deploy.resources import (
+    TAG_VERIFIED,
     Artifact,
     Bucket,
     Desired,
@@ -90,7 +91,7 @@ def reached(wish: Desired, asked: Desired | None = None, *, status: str = "InSer
                 endpoints[name] = EndpointNow(
                     status=status,
                     config_name=config_name,
-                    tags=tags,
+                    tags=tags | {TAG_VERIFIED: config_name},
                     live=live(wish, config_name) if asked else None,
                 )
             case ScalableTarget():

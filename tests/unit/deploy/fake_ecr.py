@@ -115,8 +115,6 @@ class FakeEcr:
     def _operations(self) -> dict[str, Callable[[dict[str, Any]], dict[str, Any]]]:
         return {
             "BatchCheckLayerAvailability": self._check_layers,
-            "BatchDeleteImage": self._delete_images,
-            "BatchGetImage": self._get_images,
             "CompleteLayerUpload": self._complete,
             "CreateRepository": self._create,
             "DescribeImages": self._describe_images,
@@ -237,25 +235,9 @@ class FakeEcr:
             stored.tags[tag] = digest
         return {"image": {"imageId": {"imageDigest": digest}}}
 
-    def _get_images(self, given: dict[str, Any]) -> dict[str, Any]:
-        stored = self._stored(given)
-        found = [_find(stored, image_id) for image_id in given["imageIds"]]
-        return {
-            "images": [
-                {
-                    "imageManifest": image["imageManifest"],
-                    "imageManifestMediaType": image["imageManifestMediaType"],
-                }
-                for image in found
-                if image is not None
-            ],
-            "failures": [{"failureCode": "ImageNotFound"} for image in found if image is None],
-        }
-
     def _describe_images(self, given: dict[str, Any]) -> dict[str, Any]:
         stored = self._stored(given)
-        ids = given.get("imageIds") or [{"imageDigest": digest} for digest in stored.images]
-        found = [_find(stored, image_id) for image_id in ids]
+        found = [_find(stored, image_id) for image_id in given["imageIds"]]
         if None in found:
             raise RefusedError("ImageNotFoundException")
         return {
@@ -271,19 +253,6 @@ class FakeEcr:
                 if image is not None
             ]
         }
-
-    def _delete_images(self, given: dict[str, Any]) -> dict[str, Any]:
-        stored = self._stored(given)
-        failures = []
-        for image_id in given["imageIds"]:
-            image = _find(stored, image_id)
-            if image is None:
-                failures.append({"imageId": image_id, "failureCode": "ImageNotFound"})
-                continue
-            for tag in _tags(stored, image["imageDigest"]):
-                del stored.tags[tag]
-            del stored.images[image["imageDigest"]]
-        return {"imageIds": [], "failures": failures}
 
 
 @cache

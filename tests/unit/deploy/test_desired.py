@@ -280,7 +280,7 @@ def test_a_vpc_needs_network_interfaces() -> None:
     assert the(wish, Model).vpc == {"Subnets": ["subnet-1"], "SecurityGroupIds": ["sg-1"]}
 
 
-def test_only_sagemaker_may_assume_a_role() -> None:
+def test_only_sagemaker_may_assume_a_role_and_for_this_account_and_region_alone() -> None:
     role = the(wanted(), Role)
 
     assert role.arn == "arn:aws:iam::123456789012:role/portside/portside-eu-west-1-ner"
@@ -289,6 +289,9 @@ def test_only_sagemaker_may_assume_a_role() -> None:
             "Effect": "Allow",
             "Principal": {"Service": "sagemaker.amazonaws.com"},
             "Action": "sts:AssumeRole",
+            "Condition": {
+                "ArnLike": {"aws:SourceArn": "arn:aws:sagemaker:eu-west-1:123456789012:*"}
+            },
         }
     ]
 

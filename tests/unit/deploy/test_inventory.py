@@ -50,12 +50,6 @@ def owned(*names: str) -> tuple[Owned, ...]:
     return tuple(Owned(kind=Kind.MODEL, name=name) for name in names)
 
 
-def test_with_its_last_endpoint_all_of_a_project_goes() -> None:
-    everything = owned("ner", "s3://b/ner/artifacts/d/model.tar.gz")
-
-    assert owned_by(["ner"], everything, others=[], region="r") == everything
-
-
 def test_an_endpoint_goes_without_what_others_need() -> None:
     own = owned(
         "ner-a",
@@ -66,7 +60,7 @@ def test_an_endpoint_goes_without_what_others_need() -> None:
     )
     shared = owned("ner-b", "ner-b-0123456789", "ner-a-b-0123456789", "portside-r-ner-b", "s3://b")
 
-    assert owned_by(["ner-a"], own + shared, others=["ner-b"], region="r") == own
+    assert owned_by(["ner-a"], own + shared, region="r") == own
 
 
 def test_what_is_gone_a_little_later_is_gone() -> None:

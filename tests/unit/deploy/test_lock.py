@@ -221,6 +221,8 @@ def test_only_a_process_of_this_boot_and_namespace_is_known_to_be_gone(tmp_path:
     assert not is_gone(running, proc)
     stat.write_text(stat.read_text().replace(" 22 ", " 99 "))
     assert is_gone(running, proc), "its number is another's now"
+    stat.write_text(stat.read_text().replace(" 99 ", " 22 ").replace(") S ", ") Z "))
+    assert is_gone(running, proc), "it was killed, and its parent has not asked yet"
     stat.unlink()
     assert is_gone(running, proc)
     (proc / "sys/kernel/random/boot_id").write_text("boot-2\n")

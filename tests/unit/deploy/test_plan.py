@@ -6,7 +6,15 @@ import dataclasses
 
 import pytest
 
-from portside.config import Endpoint, Realtime, ScalingSection, Serverless
+from portside.config import (
+    Async,
+    AsyncScalingSection,
+    Endpoint,
+    EndpointKind,
+    Realtime,
+    ScalingSection,
+    Serverless,
+)
 from portside.deploy.current import BucketNow, Current, Live, MadeNow, Owned
 from portside.deploy.plan import Verb, plan, plan_removal
 from portside.deploy.resources import GivenRole, Kind, Role
@@ -17,7 +25,7 @@ REALTIME = Realtime(instance_type="ml.m5.large")
 SCALED = Realtime(scaling=ScalingSection(max_instances=3, target=100))
 
 
-def endpoint(settings: Realtime | Serverless) -> Endpoint:
+def endpoint(settings: EndpointKind) -> Endpoint:
     return Endpoint(name="ner", settings=settings)
 
 
@@ -30,6 +38,7 @@ def test_from_nothing_everything_is_made_in_order() -> None:
         ("create", "EndpointConfig"),
         ("create", "Endpoint"),
         ("wait", "Endpoint"),
+        ("verify", "Endpoint"),
     ]
 
 
@@ -46,7 +55,7 @@ def test_an_interrupted_plan_goes_on_where_it_stopped() -> None:
     whole = plan(wish, Current())
     state = dataclasses.replace(reached(wish), configs={}, endpoints={})
 
-    assert plan(wish, state) == whole[-3:]
+    assert plan(wish, state) == whole[-4:]
 
 
 def test_a_new_artifact_makes_new_names_and_moves_the_endpoint() -> None:
@@ -61,6 +70,7 @@ def test_a_new_artifact_makes_new_names_and_moves_the_endpoint() -> None:
         ("create", "EndpointConfig"),
         ("update", "Endpoint"),
         ("wait", "Endpoint"),
+        ("verify", "Endpoint"),
     ]
     assert steps[1].name not in reached(before).models
 
@@ -73,6 +83,7 @@ def test_another_memory_size_keeps_the_model() -> None:
         ("create", "EndpointConfig"),
         ("update", "Endpoint"),
         ("wait", "Endpoint"),
+        ("verify", "Endpoint"),
     ]
 
 
@@ -84,6 +95,7 @@ def test_an_endpoint_beyond_repair_is_made_anew(status: str) -> None:
         ("delete", "Endpoint"),
         ("create", "Endpoint"),
         ("wait", "Endpoint"),
+        ("verify", "Endpoint"),
     ]
 
 
@@ -91,11 +103,11 @@ def test_a_busy_endpoint_is_waited_for() -> None:
     wish = wanted()
     other = wanted(Endpoint(name="ner", settings=Serverless(memory_size_mb=1024)))
 
-    same = plan(wish, reached(wish, status="Updating"))
+    same = plan(wish, reached(wish, status="Creating"))
     moved = plan(other, reached(wish, status="Updating"))
 
     assert said(same) == [("wait", "Endpoint")]
-    assert [step.verb for step in moved][-3:] == [Verb.WAIT, Verb.UPDATE, Verb.WAIT]
+    assert [step.verb for step in moved][-4:-1] == [Verb.WAIT, Verb.UPDATE, Verb.WAIT]
 
 
 @pytest.mark.parametrize("status", ["OutOfService", "UpdateRollbackFailed"])
@@ -104,11 +116,25 @@ def test_a_stuck_endpoint_is_updated_at_once_and_never_called_done(status: str) 
     other = wanted(Endpoint(name="ner", settings=Serverless(memory_size_mb=1024)))
 
     assert said(plan(wish, reached(wish, status=status))) == [("wait", "Endpoint")]
-    assert said(plan(other, reached(wish, status=status)))[-2:] == [
+    assert said(plan(other, reached(wish, status=status)))[-3:] == [
         ("update", "Endpoint"),
         ("wait", "Endpoint"),
+        ("verify", "Endpoint"),
     ]
-    assert Verb.WAIT not in [step.verb for step in plan(other, reached(wish, status=status))][:-1]
+    assert Verb.WAIT not in [step.verb for step in plan(other, reached(wish, status=status))][:-2]
+
+
+def test_who_was_never_seen_to_answer_is_asked_though_nothing_else_is_to_be_done() -> None:
+    wish = wanted()
+    state = reached(wish)
+    endpoints = {
+        name: dataclasses.replace(now, tags=wish.endpoints[0].tags)
+        for name, now in state.endpoints.items()
+    }
+
+    steps = plan(wish, dataclasses.replace(state, endpoints=endpoints))
+
+    assert said(steps) == [("verify", "Endpoint")]
 
 
 def test_a_role_that_drifted_is_put_right() -> None:
@@ -165,7 +191,7 @@ def test_removal_goes_from_what_points_to_what_is_pointed_at() -> None:
 
 def test_a_change_is_told_field_by_field() -> None:
     before = wanted(endpoint(Serverless(environment={"A": "1", "B": "2"})))
-    after = wanted(endpoint(Serverless(environment={"A": "3"}, memory_size_mb=4096)))
+    after = wanted(endpoint(Serverless(environment={"A": "3", "C": ""}, memory_size_mb=4096)))
 
     steps = plan(after, reached(before, after))
 
@@ -176,10 +202,20 @@ def test_a_change_is_told_field_by_field() -> None:
         if step.kind in {Kind.MODEL, Kind.CONFIG}
     }
     assert changes == {
-        (Kind.MODEL, "Environment.A"): ("1", "3"),
-        (Kind.MODEL, "Environment.B"): ("2", None),
+        (Kind.MODEL, "Environment.A"): ("set", "set to another value"),
+        (Kind.MODEL, "Environment.B"): ("set", None),
+        (Kind.MODEL, "Environment.C"): (None, "set"),
         (Kind.CONFIG, "AllTraffic.ServerlessConfig.MemorySizeInMB"): (2048, 4096),
     }
+
+
+def test_no_step_shows_what_a_variable_holds() -> None:
+    before = wanted(endpoint(Serverless(environment={"TOKEN": "hunter1"})))
+    after = wanted(endpoint(Serverless(environment={"TOKEN": "hunter2"})))
+
+    for steps in (plan(before, Current()), plan(after, reached(before, after))):
+        told = [(step.id, step.reason, step.changes) for step in steps]
+        assert "hunter" not in repr(told)
 
 
 def test_another_kind_of_capacity_takes_the_place_of_the_old_one() -> None:
@@ -210,9 +246,10 @@ def test_from_instances_to_serverless_is_refused_as_sagemaker_would() -> None:
 
     with pytest.raises(DeployError, match="cannot make the endpoint `ner` serverless"):
         plan(after, reached(before, after))
-    assert said(plan(before, reached(after, before)))[-2:] == [
+    assert said(plan(before, reached(after, before)))[-3:] == [
         ("update", "Endpoint"),
         ("wait", "Endpoint"),
+        ("verify", "Endpoint"),
     ]
 
 
@@ -231,9 +268,10 @@ def test_a_role_of_the_users_is_checked_where_something_new_runs_with_it() -> No
 
 
 def test_scaling_comes_after_the_endpoint_is_in_service() -> None:
-    assert said(plan(wanted(endpoint(SCALED)), Current()))[-4:] == [
+    assert said(plan(wanted(endpoint(SCALED)), Current()))[-5:] == [
         ("create", "Endpoint"),
         ("wait", "Endpoint"),
+        ("verify", "Endpoint"),
         ("create", "scalable target"),
         ("create", "scaling policy"),
     ]
@@ -257,9 +295,38 @@ def test_a_target_in_the_way_of_an_update_is_released_and_registered_anew() -> N
         ("delete", "scalable target"),
         ("update", "Endpoint"),
         ("wait", "Endpoint"),
+        ("verify", "Endpoint"),
         ("create", "scalable target"),
         ("create", "scaling policy"),
     ]
+
+
+def test_the_alarm_of_a_policy_that_is_made_anew_is_made_anew() -> None:
+    before = wanted(endpoint(Async(scaling=AsyncScalingSection())))
+    scaled = Async(scaling=AsyncScalingSection(), instance_type="ml.c5.large")
+    after = wanted(endpoint(scaled))
+
+    steps = said(plan(after, reached(before, after)))
+
+    assert ("delete", "alarm") in steps, "it acts on an ARN that is no more"
+    assert steps.index(("delete", "alarm")) < steps.index(("create", "scaling policy"))
+
+
+def test_what_is_scaled_is_registered_anew_with_an_endpoint_that_is_made_anew() -> None:
+    wish = wanted(endpoint(SCALED))
+
+    steps = said(plan(wish, reached(wish, status="Failed")))
+
+    gone, made = ("delete", "scalable target"), ("create", "Endpoint")
+    assert steps.index(gone) < steps.index(made)
+    assert steps[-2:] == [("create", "scalable target"), ("create", "scaling policy")]
+
+
+def test_an_update_under_way_may_lead_elsewhere_than_it_says() -> None:
+    steps = plan(wanted(), reached(wanted(), status="Updating"))
+
+    assert [step.verb for step in steps][:3] == [Verb.WAIT, Verb.UPDATE, Verb.WAIT]
+    assert steps[0].wanted is None, "on whatever config"
 
 
 def test_other_bounds_and_other_targets_are_put() -> None:

@@ -121,8 +121,11 @@ def test_a_plan_that_was_cut_goes_on_where_it_stopped(wish: Desired, data: st.Da
     assert [step.id for step in plan(wish, state)] == [
         step.id
         for step in whole[cut:]
-        # What is waited for is InService by now, in the state that is assumed here.
-        if not (step.verb is Verb.WAIT and f"create Endpoint {step.name}" in _ids(whole[:cut]))
+        # What is waited for is InService and verified by now, in the state that is assumed here.
+        if not (
+            step.verb in {Verb.WAIT, Verb.VERIFY}
+            and f"create Endpoint {step.name}" in _ids(whole[:cut])
+        )
     ]
 
 

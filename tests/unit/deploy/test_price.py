@@ -109,16 +109,24 @@ def test_larger_instances_of_a_family_cost_more(region: str) -> None:
 
 
 def ask(settings: EndpointKind, *, before: EndpointKind | None = None) -> None:
-    endpoint = Endpoint(name="ner", settings=settings)
-    wish = wanted(endpoint, where=VIRGINIA)
-    was = wanted(Endpoint(name="ner", settings=before), where=VIRGINIA) if before else None
-    current = reached(was, wish) if was else Current()
+    ask_for(
+        [Endpoint(name="ner", settings=settings)],
+        before=[Endpoint(name="ner", settings=before)] if before else [],
+    )
+
+
+def ask_for(endpoints: list[Endpoint], *, before: list[Endpoint], where: Where = VIRGINIA) -> None:
+    wish = wanted(*endpoints, where=where)
+    was = wanted(*before, where=where) if before else None
+    is_same = was is not None and was.configs == wish.configs
+    current = Current() if was is None else reached(was, None if is_same else wish)
     check_budget(
-        project(endpoint),
-        prices(wish, region="us-east-1"),
+        project(*endpoints),
+        prices(wish, region=where.region),
         steps=plan(wish, current),
+        desired=wish,
         current=current,
-        region="us-east-1",
+        region=where.region,
     )
 
 
@@ -156,3 +164,41 @@ def test_nobody_is_asked_twice_for_the_same_price() -> None:
             ask(dearer, before=before)
     with pytest.raises(DeployError, match="unasked"):
         ask(before, before=Serverless())
+
+
+def test_auto_scaling_that_may_go_further_is_asked_about_without_a_new_config() -> None:
+    before = Realtime(scaling=ScalingSection(max_instances=2, target=1))
+    wider = Realtime(scaling=ScalingSection(max_instances=50, target=1))
+
+    ask(Realtime(scaling=ScalingSection(max_instances=2, target=9)), before=before)
+    ask(Realtime(), before=before)
+    for dearer, was in ((wider, before), (before, Realtime())):
+        with pytest.raises(DeployError, match="unasked"):
+            ask(dearer, before=was)
+
+
+def test_what_one_endpoint_may_grow_to_says_nothing_of_another() -> None:
+    def two(*, small: int) -> list[Endpoint]:
+        sizes = {"ner-small": small, "ner-wide": 9}
+        return [
+            Endpoint(
+                name=name,
+                settings=Realtime(scaling=ScalingSection(max_instances=most, target=1)),
+            )
+            for name, most in sizes.items()
+        ]
+
+    with pytest.raises(DeployError, match="`ner-small` unasked"):
+        ask_for(two(small=5), before=two(small=2))
+
+
+def test_the_same_capacity_is_no_dearer_where_nobody_knows_its_price() -> None:
+    def one(count: int, **environment: str) -> list[Endpoint]:
+        settings = Realtime(instance_count=count, environment=environment)
+        return [Endpoint(name="ner", settings=settings)]
+
+    tokyo = Where(account="123456789012", region="ap-northeast-1")
+
+    ask_for(one(2, A="1"), before=one(2), where=tokyo)
+    with pytest.raises(DeployError, match="nobody knows what it costs"):
+        ask_for(one(3), before=one(2), where=tokyo)

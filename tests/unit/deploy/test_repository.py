@@ -160,7 +160,7 @@ def test_a_tag_that_must_not_move_says_so(
     ("code", "hint"),
     [
         ("ExpiredTokenException", "aws sso login"),
-        ("AccessDeniedException", "ask for the action named above"),
+        ("AccessDeniedException", "ask for this policy"),
         ("KmsException", "kms:GenerateDataKey"),
     ],
 )
@@ -410,12 +410,10 @@ def test_a_repository_that_is_missing_has_no_images(
 ) -> None:
     session, repository = destination.session, destination.repository
 
-    assert operations.list_images(session, repository) == []
     assert operations.describe_image(session, repository, "1") is None
-    assert operations.get_manifest(session, repository, "1") is None
 
 
-def test_an_image_is_found_by_tag_and_by_digest_and_removed(
+def test_an_image_is_found_by_tag_and_by_digest(
     ecr: FakeEcr, destination: EcrRepository, workshop: Workshop
 ) -> None:
     image = workshop.build()
@@ -426,13 +424,7 @@ def test_an_image_is_found_by_tag_and_by_digest_and_removed(
         found = operations.describe_image(session, repository, reference)
         assert found is not None
         assert (found.digest, found.tags) == (image.digest, ("1",))
-        manifest = image.layout.path(image.digest).read_bytes()
-        given = operations.get_manifest(session, repository, reference)
-        assert given == (image.manifest.media_type, manifest)
-    for _ in range(2):
-        operations.delete_images(session, repository, [image.digest])
-
-    assert operations.list_images(session, repository) == []
+        assert found.media_type == image.manifest.media_type
 
 
 # --- Before anything is made ----------------------------------------------------

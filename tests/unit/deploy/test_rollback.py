@@ -9,26 +9,41 @@ import pytest
 from botocore.exceptions import ClientError
 
 from portside.aws.session import Session
+from portside.deploy.current import TargetNow
+from portside.deploy.journal import Entry
 from portside.deploy.resources import Endpoint
-from portside.deploy.rollback import Past, Version, choose, look_back, rollback_steps
+from portside.deploy.rollback import Past, Version, choose, look_back, rollback_steps, unfinished
+from portside.deploy.scaling import INSTANCE_COUNT
 from portside.deploy.step import Verb
 from portside.errors import DeployError
 
 
-def version(name: str, made: float, *, live: bool = False, image: str = "i") -> Version:
+def version(
+    name: str, made: float, *, live: bool = False, image: str = "i", instance: str = "ml.m5.large"
+) -> Version:
     return Version(
         config=name,
         created_at=made,
         model_data=("s3://b/ner/artifacts/d/model.tar.gz",),
         image=(image,),
-        variants=("AllTraffic",),
+        instance_types={"AllTraffic": instance},
         is_live=live,
     )
 
 
 def past(*versions: Version, status: str = "InService", is_scaled: bool = False) -> Past:
     newest_first = tuple(sorted(versions, key=lambda one: -one.created_at))
-    return Past(endpoint="ner", status=status, versions=newest_first, is_scaled=is_scaled)
+    targets = (TARGET,) if is_scaled else ()
+    return Past(endpoint="ner", status=status, versions=newest_first, targets=targets)
+
+
+TARGET = TargetNow(
+    endpoint="ner",
+    resource_id="endpoint/ner/variant/AllTraffic",
+    dimension=INSTANCE_COUNT,
+    least=1,
+    most=4,
+)
 
 
 V1, V2, V3 = version("ner-1", 1), version("ner-2", 2), version("ner-3", 3, live=True)
@@ -72,6 +87,34 @@ def test_where_there_is_none_it_says_so(
     assert hint in (caught.value.hint or "")
 
 
+def entry(command: str, result: str, *steps: str) -> Entry:
+    return Entry(run="r", time="t", command=command, who="w", plan="p", steps=steps, result=result)
+
+
+@pytest.mark.parametrize(
+    ("last", "config"),
+    [
+        (entry("portside rollback", "interrupted", "update Endpoint ner to ner-1"), "ner-1"),
+        (entry("portside rollback", "cannot reach AWS", "update Endpoint ner to ner-1"), "ner-1"),
+        (entry("portside rollback", "done", "update Endpoint ner to ner-1"), None),
+        (entry("portside deploy", "interrupted", "update Endpoint ner to ner-1"), None),
+        (entry("portside rollback", "interrupted", "update Endpoint her to ner-1"), None),
+        (entry("portside rollback", "interrupted", "update Endpoint ner to ner-0"), None),
+        (entry("portside rollback", "interrupted"), None),
+    ],
+)
+def test_a_rollback_that_was_cut_goes_on_to_where_it_was_going(
+    last: Entry, config: str | None
+) -> None:
+    before = entry("portside rollback", "interrupted", "update Endpoint ner to ner-2")
+
+    assert unfinished([last, before], past(V1, V2, V3)) == config
+
+
+def test_without_a_journal_nothing_was_cut() -> None:
+    assert unfinished([], past(V1, V2, V3)) is None
+
+
 def test_the_steps_update_and_wait() -> None:
     update, wait = rollback_steps(past(V1, V2, V3), V2)
 
@@ -91,12 +134,39 @@ def test_an_update_that_goes_on_is_waited_for_first() -> None:
     assert steps[0].wanted is None, "on whatever config"
 
 
-@pytest.mark.parametrize(("is_scaled", "name"), [(True, "AllTraffic"), (False, "other")])
-def test_capacity_that_auto_scaling_set_is_kept(is_scaled: bool, name: str) -> None:
+@pytest.mark.parametrize("status", ["OutOfService", "UpdateRollbackFailed"])
+def test_what_is_stuck_is_mended_by_the_update(status: str) -> None:
+    steps = rollback_steps(past(V2, V3, status=status), V2)
+
+    assert [one.verb for one in steps] == [Verb.UPDATE, Verb.WAIT]
+
+
+def test_a_failed_endpoint_has_no_way_back() -> None:
+    with pytest.raises(DeployError, match="it is Failed") as caught:
+        rollback_steps(past(V2, V3, status="Failed"), V2)
+
+    assert "portside deploy" in (caught.value.hint or "")
+
+
+@pytest.mark.parametrize("is_scaled", [True, False])
+def test_capacity_that_auto_scaling_set_is_kept(is_scaled: bool) -> None:
     update, _ = rollback_steps(past(V2, V3, is_scaled=is_scaled), V2)
 
     assert isinstance(update.wanted, Endpoint)
     assert update.wanted.retain_capacity is is_scaled
+
+
+def test_auto_scaling_in_the_way_of_the_update_is_released_before_it() -> None:
+    other = version("ner-2", 2, instance="ml.c5.large")
+
+    release, update, _ = rollback_steps(past(other, V3, is_scaled=True), other)
+
+    assert (release.id, release.existing) == (
+        "delete scalable target endpoint/ner/variant/AllTraffic",
+        TARGET,
+    )
+    assert isinstance(update.wanted, Endpoint)
+    assert not update.wanted.retain_capacity
 
 
 class FakeSageMaker:

@@ -133,3 +133,14 @@ def test_each_line_of_a_new_instance_is_heard_once() -> None:
 
     assert heard == ["one", "two"]
     assert set(session.logs.asked) == {5}
+
+
+def test_what_was_read_long_ago_is_not_read_again() -> None:
+    session = FakeSession()
+    startup = Startup(cast("Session", session), "ner", since_ms=5, heard=lambda _: None)
+
+    session.logs.events = [event(100_000, "one"), event(99_000, "late")]
+    startup.look()
+    startup.look()
+
+    assert session.logs.asked == [5, 40_000], "but what may come a minute late"

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import json
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 from botocore.exceptions import ClientError
+from botocore.response import StreamingBody
 
 from portside.aws.session import Session
 from portside.deploy.resources import Endpoint
-from portside.deploy.verify import Sample, check_config, findings, kept_samples, prove
+from portside.deploy.verify import Sample, check_config, findings, invoker, kept_samples, prove
 from portside.errors import DeployError, RemoteError
 
 ADA = {"entity_group": "PER", "start": 0, "end": 3, "score": 0.9, "word": "Ada"}
@@ -111,6 +114,29 @@ def test_a_kept_sample_is_asked_with_its_parameters() -> None:
 
     assert json.loads(sample.body) == {"inputs": "Ada", "parameters": {"top_k": None}}
     assert not sample.is_exclusive
+    assert sample.accept == "application/json"
+
+
+class FakeRuntime:
+    """Answers with what it was asked."""
+
+    def invoke_endpoint(self, **parameters: Any) -> dict[str, Any]:
+        asked = parameters | {"Body": parameters["Body"].decode()}
+        return {"Body": StreamingBody(io.BytesIO(json.dumps(asked).encode()), None)}
+
+
+@pytest.mark.parametrize("accept", [None, "application/json"])
+def test_an_endpoint_is_asked_for_the_type_that_a_sample_names(accept: str | None) -> None:
+    session = cast("Session", SimpleNamespace(runtime=FakeRuntime()))
+
+    answer = invoker(session)("ner", Sample(body=b"{}", accept=accept))
+
+    assert answer == {
+        "EndpointName": "ner",
+        "Body": "{}",
+        "ContentType": "application/json",
+        **({"Accept": accept} if accept else {}),
+    }
 
 
 class FakeSageMaker:

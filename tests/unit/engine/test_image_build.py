@@ -137,6 +137,15 @@ def test_what_no_image_is_to_hold_is_left_out_too(
     assert (tmp_path / "to" / "Dockerfile.dockerignore").read_text() == expected
 
 
+def test_what_is_left_out_may_have_any_name(tmp_path: Path) -> None:
+    (tmp_path / ".dockerignore").write_bytes(b"caf\xe9")
+    (tmp_path / "to").mkdir()
+
+    prepare(wanted(tmp_path), tmp_path / "to")
+
+    assert (tmp_path / "to" / "Dockerfile.dockerignore").read_bytes() == b"caf\xe9\n.portside\n"
+
+
 def test_every_line_is_heard(tmp_path: Path) -> None:
     heard: list[str] = []
     runner = BuildingRunner(prints=(b"one", b"10 %\r20 %", b"\xff", b"x" * 200_000))

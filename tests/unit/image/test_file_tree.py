@@ -49,6 +49,27 @@ def test_a_whiteout_takes_away_what_lies_below(tree: FileTree) -> None:
     assert tree.find("/usr/lib/a") is not None
 
 
+@pytest.mark.parametrize("prefix", ["", "./", "/"])
+def test_whiteouts_at_the_top_count_too(prefix: str) -> None:
+    tree = FileTree()
+    tree.lay(members("serve", ".kept", "opt/x"))
+
+    tree.lay(members(f"{prefix}.wh.serve"))
+    assert tree.find("/serve") is None
+    assert tree.find("/.kept") is not None
+
+    tree.lay(members(f"{prefix}.wh..wh..opq"))
+    assert tree.find("/opt/x") is None
+
+
+def test_what_takes_a_folders_place_takes_away_what_was_in_it(tree: FileTree) -> None:
+    tree.lay(members("usr/lib", up="opt"))
+
+    assert tree.find("/usr/lib") is not None
+    assert tree.find("/usr/lib/deep/b") is None
+    assert tree.find("/up/c") is not None
+
+
 def test_an_opaque_folder_keeps_what_its_own_layer_brings(tree: FileTree) -> None:
     tree.lay(members("usr/lib/new", "usr/lib/.wh..wh..opq"))
 

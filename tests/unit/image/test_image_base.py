@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -61,6 +62,19 @@ def test_layers_get_dockers_type_and_keep_their_bytes(
     (layer,) = base.layers
     assert layer.media_type == DOCKER_LAYER
     assert base.fetch(layer).name == layer.digest.removeprefix("sha256:")
+
+
+def test_a_layer_that_was_damaged_where_it_lies_is_not_shipped(
+    oci: OciFolder, layout: Layout
+) -> None:
+    base = find(oci.index(oci.image()), layout)
+    (layer,) = base.layers
+    base.fetch(layer).write_bytes(bytes(layer.size))
+
+    with pytest.raises(BuildError, match="something else than") as raised:
+        base.fetch(layer)
+
+    assert raised.value.hint
 
 
 def test_an_index_without_the_platform_says_what_there_is(oci: OciFolder, layout: Layout) -> None:
@@ -159,6 +173,15 @@ def test_a_base_that_cannot_serve_is_refused(
 
 def test_what_is_no_tar_is_refused(tmp_path: Path, layout: Layout) -> None:
     (tmp_path / "base.tar").write_bytes(b"no tar at all" * 1000)
+
+    with pytest.raises(BuildError, match="is not a gzipped tar"):
+        look_into(find(tmp_path / "base.tar", layout), Platform.AMD64, layout=layout)
+
+
+def test_a_tar_with_headers_that_make_no_sense_is_refused(tmp_path: Path, layout: Layout) -> None:
+    header = tarfile.TarInfo("x")
+    header.type, header.size = tarfile.GNUTYPE_LONGNAME, 2
+    (tmp_path / "base.tar").write_bytes((header.tobuf() + b"y".ljust(512, b"\0")) * 3000)
 
     with pytest.raises(BuildError, match="is not a gzipped tar"):
         look_into(find(tmp_path / "base.tar", layout), Platform.AMD64, layout=layout)

@@ -46,7 +46,11 @@ def test_a_library_that_lies_harms_nobody(
 
 
 @pytest.mark.parametrize(
-    "name", [".env", ".env.production", "id_rsa", "server.KEY", "cert.pem", "credentials", ".netrc"]
+    "name",
+    [
+        *(".env", ".env.production", "id_rsa", "server.KEY", "cert.pem", "credentials", ".netrc"),
+        *("service-account.json", "client_secret_1.json", "secrets.yaml", "tunnel.ppk"),
+    ],
 )
 def test_secrets_are_known_by_their_names(tmp_path: Path, name: str) -> None:
     with pytest.raises(BuildError, match="looks like a secret") as raised:
@@ -57,6 +61,18 @@ def test_secrets_are_known_by_their_names(tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize("name", ["inference.py", "keys.json", ".env.example", "cacert.pem"])
 def test_what_only_sounds_like_one_is_shipped(tmp_path: Path, name: str) -> None:
     check_secrets([Member(name=name, source=tmp_path / name)])
+
+
+def test_a_certificate_without_its_key_is_shipped(tmp_path: Path) -> None:
+    bundle = Member(name="global-bundle.pem", source=tmp_path / "global-bundle.pem")
+    certificate = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
+    bundle.source.write_text(certificate)
+
+    check_secrets([bundle])
+
+    bundle.source.write_text(f"{certificate}-----BEGIN RSA PRIVATE KEY-----\nMIIB\n")
+    with pytest.raises(BuildError, match="looks like a secret"):
+        check_secrets([bundle])
 
 
 def test_serving_needs_what_the_package_says() -> None:
@@ -80,7 +96,7 @@ def test_the_image_holds_all_that_serving_imports() -> None:
 
 def test_included_files_count_among_the_requirements(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text(
-        "-r b.txt\n-c c.txt\nnumpy\n-r https://example.com/d.txt\n./own.whl\n./absent.whl\n"
+        "-r b.txt\n-cc.txt\nnumpy\n-r https://example.com/d.txt\n./own.whl\n./absent.whl\n"
     )
     (tmp_path / "own.whl").write_bytes(b"")
     (tmp_path / "b.txt").write_text("-r a.txt\n")
@@ -88,6 +104,20 @@ def test_included_files_count_among_the_requirements(tmp_path: Path) -> None:
 
     names = sorted(name for name, _ in digests(tmp_path / "a.txt"))
     assert names == ["a.txt", "b.txt", "c.txt", "own.whl"]
+
+
+def test_settings_of_uv_count_among_the_requirements(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("numpy\n")
+    project = tmp_path / "pyproject.toml"
+    project.write_text('[project]\nname = "a"\n')
+
+    assert [name for name, _ in digests(tmp_path / "a.txt")] == ["a.txt"]
+
+    project.write_text('[tool.uv]\nindex-url = "https://index.example"\n')
+    (tmp_path / "uv.toml").write_text("")
+
+    names = sorted(name for name, _ in digests(tmp_path / "a.txt"))
+    assert names == ["a.txt", "pyproject.toml", "uv.toml"]
 
 
 def test_missing_requirements_are_an_error(tmp_path: Path) -> None:

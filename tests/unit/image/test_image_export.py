@@ -55,6 +55,19 @@ def test_an_oci_layout_is_replaced_and_nothing_else_is(image: Image, tmp_path: P
     assert (mine / "thesis.txt").exists()
 
 
+def test_an_oci_layout_of_several_images_is_left_alone(image: Image, tmp_path: Path) -> None:
+    folder = tmp_path / "oci"
+    export(image, folder, Format.OCI)
+    index = json.loads((folder / "index.json").read_bytes())
+    index["manifests"] *= 2
+    (folder / "index.json").write_text(json.dumps(index))
+
+    with pytest.raises(BuildError, match="holds 2 images"):
+        export(image, folder, Format.OCI)
+
+    assert len(json.loads((folder / "index.json").read_bytes())["manifests"]) == 2
+
+
 def test_a_docker_archive_names_config_and_layers(image: Image, tmp_path: Path) -> None:
     file = tmp_path / "image.tar"
 

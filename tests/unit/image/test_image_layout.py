@@ -67,6 +67,16 @@ def test_a_selector_from_another_version_is_forgotten(layout: Layout) -> None:
     assert layout.recall("content-1", Descriptor) is None
 
 
+def test_what_is_written_again_counts_as_used(layout: Layout) -> None:
+    blob = layout.write(b"a manifest", media_type="x")
+    os.utime(layout.path(blob.digest), (0, 0))
+
+    layout.write(b"a manifest", media_type="x")
+    layout.prune(now=layout.folder.stat().st_mtime)
+
+    assert layout.path(blob.digest).read_bytes() == b"a manifest"
+
+
 def test_what_was_not_used_lately_is_removed(layout: Layout) -> None:
     old, used = layout.write(b"old", media_type="x"), layout.write(b"used", media_type="x")
     layout.remember(key_of("code", "used"), used)

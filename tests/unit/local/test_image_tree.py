@@ -228,6 +228,14 @@ def test_a_layer_that_is_broken_is_refused(
         )
 
 
+def test_a_thousand_extended_headers_are_refused(ground: Ground) -> None:
+    header = tarfile.TarInfo("x")
+    header.type, header.size = tarfile.GNUTYPE_LONGNAME, 2
+
+    with pytest.raises(ArchiveError, match="no gzipped tar: maximum recursion depth"):
+        ground.apply((header.tobuf() + b"y".ljust(512, b"\0")) * 3000)
+
+
 def test_an_extended_header_is_not_read_into_memory_whatever_its_size(ground: Ground) -> None:
     header = tarfile.TarInfo("x")
     header.type, header.size = tarfile.XHDTYPE, 1 << 30

@@ -113,7 +113,7 @@ def answer(request: Request, output: Path) -> None:
         np.save(output / VECTORS, np.concatenate([vectors.ravel() for vectors in answers]))
         value = {"vector_sizes": [vectors.size for vectors in answers]}
     else:
-        value = {"found": [list(_findings(each, exclusive=exclusive)) for each in answers]}
+        value = {"found": [list(findings(each, exclusive=exclusive)) for each in answers]}
     if checkpoint.task is Task.TOKEN_CLASSIFICATION:
         value["token_labels"] = _token_labels(task, request.inputs, outputs)
     _write(output / ANSWERS, value)
@@ -151,8 +151,8 @@ def open_samples(task: tasks.Task, inputs: Sequence[Any], *, exclusive: bool) ->
     return works
 
 
-def _findings(answer: object, *, exclusive: bool) -> Iterator[tuple[str | int, ...]]:
-    """What a caller acts on; see `proof.Finding`."""
+def findings(answer: object, *, exclusive: bool) -> Iterator[tuple[str | int, ...]]:
+    """What a caller acts on; see `proof.Finding`. `deploy.verify` finds the same in JSON."""
     # A bare text is answered with a list of the one best label.
     for item in answer if isinstance(answer, list) else [answer]:
         match item:

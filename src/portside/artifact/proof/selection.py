@@ -4,8 +4,8 @@
     original ├─ found the same ──┼─ one in which nothing was found
     chosen ──┘                   └─ of each kind of answer one, before the second of any
 
-Where the chosen form agrees with the original, an answer is no close call: neither what was rounded
-off the weights nor another processor moves it.
+Where the chosen form agrees with the original, an answer is hardly a close call: rounding the
+weights did not move it, so the rounding of another processor will not either.
 """
 
 from __future__ import annotations

@@ -141,11 +141,13 @@ class RoleCheck:
 
 def _context(role: Role, *, region: str, owner: str | None) -> dict[str, str | None]:
     """What is known of a request with a role for what `owner` has, by default its own account."""
-    account = role.arn.split(":")[4]
+    _, partition, _, _, account, *_ = role.arn.split(":")
     return {
         "aws:PrincipalArn": role.arn,
         "aws:PrincipalAccount": account,
         "aws:SourceAccount": account,
+        # Of the Model: which one no policy of Portside's asks.
+        "aws:SourceArn": f"arn:{partition}:sagemaker:{region}:{account}:model/*",
         "aws:ResourceAccount": owner or account,
         "s3:ResourceAccount": owner or account,
         "aws:RequestedRegion": region,

@@ -35,6 +35,10 @@ FILES: Final = ("etc/resolv.conf", "etc/hosts")
 
 PROBE: Final = "--probe"
 
+_OF_MACHINE: Final = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
+"""What in `/proc` is set for the whole machine: whoever is root there could write to it, from any
+namespace. The paths that docker makes read-only: moby, oci/defaults.go."""
+
 _DEVICES: Final = ("null", "zero", "full", "random", "urandom", "tty")
 _LINKS: Final = {"fd": "", "stdin": "/0", "stdout": "/1", "stderr": "/2"}
 _SHARED_MEMORY: Final = "size=64m,mode=1777"
@@ -112,6 +116,7 @@ def enter(plan: Plan) -> None:
     is_read_only = not _mount_tree(plan)
     sources = {
         "/proc": kernel.clone_mount("/proc"),
+        **{path: _read_only(path) for path in _OF_MACHINE if Path(path).exists()},
         "/sys": _read_only("/sys"),
         plan.model_place: _read_only(plan.model_dir),
         **({"/tmp": kernel.clone_mount(plan.temp)} if is_read_only else {}),  # noqa: S108  its own

@@ -68,7 +68,7 @@ def apply_layers(layers: Iterable[LayerFile], root: Path, *, limits: Limits = LI
                 plain.check(layer.diff_id)
         except ArchiveError as error:
             raise ArchiveError(f"layer `{layer.path.name}`: {error.message}") from error
-        except (tarfile.TarError, zlib.error, EOFError, ValueError) as error:
+        except (tarfile.TarError, zlib.error, EOFError, ValueError, RecursionError) as error:
             raise ArchiveError(f"layer `{layer.path.name}` is no gzipped tar: {error}") from error
         except OSError as error:
             raise ArchiveError(f"layer `{layer.path.name}`: {error.strerror or error}") from error
