@@ -22,10 +22,10 @@ from moto.server import ThreadedMotoServer
 
 from portside.aws.conditional import ConditionalObject
 from portside.aws.session import Address, Session
-from portside.deploy.journal import history
-from portside.deploy.lock import Claim, Lock
-from portside.deploy.run import S3Book, alone
-from portside.deploy.runner import is_gone, this_runner
+from portside.deploy.run.journal import history
+from portside.deploy.run.lock import Claim, Lock
+from portside.deploy.run.run import S3Book, alone
+from portside.deploy.run.runner import is_gone, this_runner
 from portside.errors import DeployError
 from tests.e2e.conftest import new_portside
 
@@ -35,7 +35,7 @@ ROUNDS = 3
 HOLDER = """
 import sys, time
 from portside.aws.session import Address, Session
-from portside.deploy.run import alone
+from portside.deploy.run.run import alone
 
 url, key, secret, bucket, project = sys.argv[1:]
 session = Session(

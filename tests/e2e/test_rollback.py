@@ -11,13 +11,13 @@ import pytest
 
 from portside.aws.session import Address, Session
 from portside.cli import reap
+from portside.deploy.apply.startup import FAILED_STARTS, Startup
+from portside.deploy.current.owned import observe_owned
+from portside.deploy.desired.name import bucket_name
 from portside.deploy.inventory import overdue, take_inventory
-from portside.deploy.journal import history
-from portside.deploy.name import bucket_name
-from portside.deploy.owned import observe_owned
 from portside.deploy.removal import check_gone, check_unused, remove_bucket
-from portside.deploy.run import S3Book, alone
-from portside.deploy.startup import FAILED_STARTS, Startup
+from portside.deploy.run.journal import history
+from portside.deploy.run.run import S3Book, alone
 from portside.errors import DeployError
 from tests.e2e.conftest import Portside, new_portside
 

@@ -18,7 +18,7 @@ from moto.server import ThreadedMotoServer
 
 from portside.aws import ecr as operations
 from portside.aws.session import Address, Session
-from portside.deploy.repository import EcrRepository
+from portside.deploy.apply.repository import EcrRepository
 from portside.image.oci import MediaType, digest_of
 from portside.image.publish import pending, publish
 from portside.image.reference import parse

@@ -32,6 +32,6 @@ def test_to_start_the_local_aws_needs_no_aws() -> None:
 
 
 def test_planning_needs_no_aws() -> None:
-    imported = imported_by("-c", "import portside.deploy.plan")
+    imported = imported_by("-c", "import portside.deploy.plan.plan")
 
     assert imported.isdisjoint(HEAVY)

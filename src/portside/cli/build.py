@@ -22,7 +22,7 @@ from portside.artifact.quantity import size
 from portside.cli import output, package
 from portside.cli.target import AWS, LOCAL, connect
 from portside.contract import CODE_DIR_NAME, DEFAULT_PROGRAM
-from portside.deploy.resources import TAG_PROJECT
+from portside.deploy.desired.resources import TAG_PROJECT
 from portside.errors import BuildError, MissingToolError, UsageError
 from portside.image import base_image, sbom
 from portside.image.base_image import Source
@@ -293,7 +293,7 @@ def open_destination(
 
         return Distribution(registry=registry, target=target)
     session = connect(where)
-    from portside.deploy import repository  # noqa: PLC0415 - brings boto3, of another extra
+    from portside.deploy.apply import repository  # noqa: PLC0415 - brings boto3, of another extra
 
     if where == LOCAL:
         _check_local(target, account=session.account, region=session.region)

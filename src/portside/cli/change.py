@@ -13,12 +13,12 @@ from contextlib import contextmanager
 from portside.aws.logs import LogLine, readable
 from portside.aws.session import Session
 from portside.cli import logs, output, plan
-from portside.deploy.action import Pusher, Verifier
-from portside.deploy.apply import Applier, Progress, Reporter
-from portside.deploy.name import bucket_name
-from portside.deploy.resources import Kind
-from portside.deploy.run import alone
-from portside.deploy.step import Step
+from portside.deploy.apply.action import Pusher, Verifier
+from portside.deploy.apply.apply import Applier, Progress, Reporter
+from portside.deploy.desired.name import bucket_name
+from portside.deploy.desired.resources import Kind
+from portside.deploy.plan.step import Step
+from portside.deploy.run.run import alone
 from portside.errors import DeployError
 
 

@@ -16,9 +16,9 @@ from portside.cli import change, local_process, logs, output, plan, product, tar
 from portside.cli.verification import verifier
 from portside.client.entity import marked
 from portside.client.invoke import invoke
-from portside.deploy.owned import observe_owned
-from portside.deploy.plan import plan_removal
-from portside.deploy.step import Step
+from portside.deploy.current.owned import observe_owned
+from portside.deploy.plan.plan import plan_removal
+from portside.deploy.plan.step import Step
 from portside.errors import BuildError
 
 NAME = "portside-demo"

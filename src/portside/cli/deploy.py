@@ -9,7 +9,7 @@ import click
 from portside import config
 from portside.cli import change, output, plan, product, target
 from portside.cli.verification import verifier
-from portside.deploy.price import check_budget
+from portside.deploy.price.price import check_budget
 
 
 @click.command()

@@ -8,13 +8,13 @@ import click
 
 from portside import config
 from portside.cli import change, output, plan, target
-from portside.deploy import name
-from portside.deploy.current import Owned
+from portside.deploy.current.current import Owned
+from portside.deploy.current.owned import observe_owned
+from portside.deploy.desired import name
 from portside.deploy.inventory import owned_by
-from portside.deploy.owned import observe_owned
-from portside.deploy.plan import plan_removal
+from portside.deploy.plan.plan import plan_removal
+from portside.deploy.plan.step import Step
 from portside.deploy.removal import check_gone, check_unused, remove_bucket
-from portside.deploy.step import Step
 from portside.errors import UsageError
 
 

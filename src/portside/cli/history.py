@@ -6,9 +6,9 @@ from dataclasses import asdict
 
 from portside.aws.session import Session
 from portside.cli import output
-from portside.deploy.journal import history
-from portside.deploy.name import bucket_name
-from portside.deploy.run import S3Book
+from portside.deploy.desired.name import bucket_name
+from portside.deploy.run.journal import history
+from portside.deploy.run.run import S3Book
 
 SHOWN = 10
 """Runs: each costs two requests."""

@@ -10,7 +10,7 @@ import click
 
 from portside.cli import output, target
 from portside.deploy.inventory import LOOKED_BACK, Holding, take_inventory
-from portside.deploy.price import dollars
+from portside.deploy.price.price import dollars
 
 _COLUMNS = [
     "project",

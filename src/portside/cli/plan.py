@@ -14,16 +14,16 @@ from portside.artifact.quantity import size
 from portside.aws.session import Session
 from portside.cli import output, product, target
 from portside.cli.product import Product
-from portside.deploy.current import Current
-from portside.deploy.desired import desired
-from portside.deploy.duration import UPLOAD_BYTES_PER_S, longest_start_s, upload_s
-from portside.deploy.observe import observe
-from portside.deploy.owned import left_over
-from portside.deploy.plan import plan
-from portside.deploy.price import Price, check_budget, prices, sentences
-from portside.deploy.price_table import AS_OF
-from portside.deploy.resources import Desired, Kind, Where
-from portside.deploy.step import Step, Verb
+from portside.deploy.current.current import Current
+from portside.deploy.current.observe import observe
+from portside.deploy.current.owned import left_over
+from portside.deploy.desired.desired import desired
+from portside.deploy.desired.resources import Desired, Kind, Where
+from portside.deploy.plan.duration import UPLOAD_BYTES_PER_S, longest_start_s, upload_s
+from portside.deploy.plan.plan import plan
+from portside.deploy.plan.step import Step, Verb
+from portside.deploy.price.price import Price, check_budget, prices, sentences
+from portside.deploy.price.price_table import AS_OF
 from portside.errors import PortsideError
 
 _SIGNS = {

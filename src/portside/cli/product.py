@@ -18,10 +18,10 @@ from portside.artifact.bundle import Artifact
 from portside.artifact.report.report import percentile
 from portside.aws.session import Session
 from portside.cli import output, package, target
-from portside.deploy import resources
-from portside.deploy.action import Progress, Pusher
-from portside.deploy.repository import EcrRepository
-from portside.deploy.resources import TAG_PROJECT
+from portside.deploy.apply.action import Progress, Pusher
+from portside.deploy.apply.repository import EcrRepository
+from portside.deploy.desired import resources
+from portside.deploy.desired.resources import TAG_PROJECT
 from portside.errors import ConfigError
 from portside.image.build import Image
 from portside.image.layout import Layout

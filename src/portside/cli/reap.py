@@ -11,11 +11,11 @@ import click
 from portside.aws.session import Session
 from portside.cli import change, ls, output, target
 from portside.config import ttl_hours
+from portside.deploy.current.owned import observe_owned
 from portside.deploy.inventory import Overdue, overdue, owned_by, take_inventory
-from portside.deploy.owned import observe_owned
-from portside.deploy.plan import plan_removal
+from portside.deploy.plan.plan import plan_removal
+from portside.deploy.plan.step import Step
 from portside.deploy.removal import check_unused
-from portside.deploy.step import Step
 from portside.errors import UsageError
 
 

@@ -12,9 +12,9 @@ from portside import config
 from portside.aws.session import Session
 from portside.cli import change, output, plan, target
 from portside.config import Project
-from portside.deploy.journal import history
-from portside.deploy.name import bucket_name
-from portside.deploy.resources import Kind
+from portside.deploy.desired.name import bucket_name
+from portside.deploy.desired.resources import Kind
+from portside.deploy.plan.step import Step
 from portside.deploy.rollback import (
     COMMAND,
     Past,
@@ -24,8 +24,8 @@ from portside.deploy.rollback import (
     rollback_steps,
     unfinished,
 )
-from portside.deploy.run import S3Book
-from portside.deploy.step import Step
+from portside.deploy.run.journal import history
+from portside.deploy.run.run import S3Book
 from portside.errors import UsageError
 
 _DIGEST_SHOWN = 10

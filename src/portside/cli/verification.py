@@ -8,8 +8,8 @@ from typing import Final
 from portside.aws.session import Session
 from portside.cli.package import REPORT
 from portside.config import Async, Project
-from portside.deploy.action import Progress, Verifier
-from portside.deploy.resources import Endpoint
+from portside.deploy.apply.action import Progress, Verifier
+from portside.deploy.desired.resources import Endpoint
 from portside.deploy.verify import Proof, Sample, check_config, invoker, kept_samples, prove
 
 REQUEST_FILE: Final = "request.json"

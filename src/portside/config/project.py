@@ -28,7 +28,7 @@ FILE_NAME: Final = "portside.toml"
 
 LONGEST_NAME: Final = contract.NAME_LENGTH - 11
 """Characters of an endpoint's name: a dash and ten digits of a digest are appended to it
-to name its Models and EndpointConfigs (see `deploy.resources`)."""
+to name its Models and EndpointConfigs (see `deploy.desired.resources`)."""
 
 _NAME_DIGITS: Final = 6
 

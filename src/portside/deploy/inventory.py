@@ -15,16 +15,16 @@ from portside.aws import metrics, sagemaker
 from portside.aws.metrics import Metric
 from portside.aws.session import Session
 from portside.config import ttl_hours
-from portside.deploy.current import Owned
-from portside.deploy.name import is_addressed, resource_id, role_name, wake_alarm
-from portside.deploy.price import prices
-from portside.deploy.resources import (
+from portside.deploy.current.current import Owned
+from portside.deploy.desired.name import is_addressed, resource_id, role_name, wake_alarm
+from portside.deploy.desired.resources import (
     TAG_PROJECT,
     TAG_TTL,
     Desired,
     Endpoint,
     EndpointConfig,
 )
+from portside.deploy.price.price import prices
 
 LOOKED_BACK: Final = timedelta(days=60)
 """For the last request: what nobody called for so long is idle, whenever it was."""

@@ -12,9 +12,9 @@ from typing import Final
 
 from portside.aws import s3, sagemaker
 from portside.aws.session import Session
-from portside.deploy.current import Owned
-from portside.deploy.resources import Kind
-from portside.deploy.run import is_changing
+from portside.deploy.current.current import Owned
+from portside.deploy.desired.resources import Kind
+from portside.deploy.run.run import is_changing
 from portside.errors import DeployError
 
 PATIENCE_S: Final = 30.0

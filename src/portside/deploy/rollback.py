@@ -15,13 +15,13 @@ from typing import Any, Final
 
 from portside.aws import autoscaling, sagemaker
 from portside.aws.session import Session
-from portside.deploy.current import SETTLED, TargetNow
-from portside.deploy.journal import DONE, Entry
-from portside.deploy.name import is_addressed, resource_id
-from portside.deploy.observe import target_now
-from portside.deploy.resources import TAG_PROJECT, TAG_VERIFIED, Endpoint, Kind
-from portside.deploy.scaling import INSTANCE_COUNT
-from portside.deploy.step import Step, Verb, step
+from portside.deploy.current.current import SETTLED, TargetNow
+from portside.deploy.current.observe import target_now
+from portside.deploy.desired.name import is_addressed, resource_id
+from portside.deploy.desired.resources import TAG_PROJECT, TAG_VERIFIED, Endpoint, Kind
+from portside.deploy.desired.scaling import INSTANCE_COUNT
+from portside.deploy.plan.step import Step, Verb, step
+from portside.deploy.run.journal import DONE, Entry
 from portside.errors import DeployError
 
 COMMAND: Final = "portside rollback"

@@ -17,7 +17,7 @@ from portside.aws import sagemaker
 from portside.aws.model_error import answered_status
 from portside.aws.runtime import Request, invoke_endpoint
 from portside.aws.session import Session
-from portside.deploy.resources import Endpoint
+from portside.deploy.desired.resources import Endpoint
 from portside.errors import DeployError, RemoteError
 
 LEAST_AGREEMENT: Final = 0.9

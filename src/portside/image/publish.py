@@ -29,7 +29,7 @@ ATTEMPTS: Final = 3
 
 
 class Destination(Protocol):
-    """Where an image goes; by the distribution API here, by ECR's own in `deploy.repository`."""
+    """Where an image goes: any registry here, ECR in `deploy.apply.repository`."""
 
     def present(self, blobs: Sequence[Descriptor]) -> frozenset[Descriptor]:
         """Those of the blobs that are there already."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from portside.config import Endpoint, Project, Serverless
-from portside.deploy.current import (
+from portside.deploy.current.current import (
     BucketNow,
     Current,
     EndpointNow,
@@ -15,8 +15,8 @@ from portside.deploy.current import (
     RoleNow,
     TargetNow,
 )
-from portside.deploy.desired import desired
-from portside.deploy.resources import (
+from portside.deploy.desired.desired import desired
+from portside.deploy.desired.resources import (
     TAG_VERIFIED,
     Artifact,
     Bucket,
@@ -33,8 +33,8 @@ from portside.deploy.resources import (
     ScalingPolicy,
     Where,
 )
-from portside.deploy.resources import Endpoint as WantedEndpoint
-from portside.deploy.step import Step
+from portside.deploy.desired.resources import Endpoint as WantedEndpoint
+from portside.deploy.plan.step import Step
 
 WHERE = Where(account="123456789012", region="eu-west-1")
 DATA = ModelData(file=Path("model.tar.gz"), size_bytes=10, digest="ab" * 32)

@@ -10,9 +10,9 @@ import pytest
 from botocore.exceptions import ClientError
 
 from portside.aws.session import Session
-from portside.deploy.apply import ROLE_PATIENCE_S, Applier
-from portside.deploy.resources import Endpoint, GivenRole, Model, Resource
-from portside.deploy.step import Step, Verb
+from portside.deploy.apply.apply import ROLE_PATIENCE_S, Applier
+from portside.deploy.desired.resources import Endpoint, GivenRole, Model, Resource
+from portside.deploy.plan.step import Step, Verb
 from portside.errors import DeployError
 
 MODEL = Model(name="ner-1", image="i", model_data="s3://b/k", environment={}, role_arn="r", tags={})

@@ -19,9 +19,9 @@ from portside.config import (
     VariantSection,
     VpcSection,
 )
-from portside.deploy import name
-from portside.deploy.desired import desired, memory_size_mb
-from portside.deploy.resources import (
+from portside.deploy.desired import name
+from portside.deploy.desired.desired import desired, memory_size_mb
+from portside.deploy.desired.resources import (
     Desired,
     EndpointConfig,
     GivenRole,
@@ -31,7 +31,7 @@ from portside.deploy.resources import (
     Role,
     ScalingPolicy,
 )
-from portside.deploy.resources import Endpoint as WantedEndpoint
+from portside.deploy.desired.resources import Endpoint as WantedEndpoint
 from portside.errors import DeployError
 from tests.unit.deploy.deploy_parts import DATA, IMAGE, WHERE, project, wanted
 

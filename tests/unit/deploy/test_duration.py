@@ -7,9 +7,9 @@ import dataclasses
 import pytest
 
 from portside.config import Endpoint, EndpointKind, Realtime, RolloutSection, Serverless
-from portside.deploy.current import Current
-from portside.deploy.duration import longest_start_s, upload_s
-from portside.deploy.plan import plan
+from portside.deploy.current.current import Current
+from portside.deploy.plan.duration import longest_start_s, upload_s
+from portside.deploy.plan.plan import plan
 from tests.unit.deploy.deploy_parts import DATA, IMAGE, reached, wanted
 
 

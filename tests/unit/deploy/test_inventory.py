@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from portside.deploy.current import Owned
+from portside.deploy.current.current import Owned
+from portside.deploy.desired.resources import Kind
 from portside.deploy.inventory import Holding, overdue, owned_by
 from portside.deploy.removal import PATIENCE_S, check_gone
-from portside.deploy.resources import Kind
 from portside.errors import DeployError
 
 HOUR_S = 3600

@@ -8,10 +8,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from portside.deploy.journal import Journal, history, plan_digest
-from portside.deploy.resources import Kind
-from portside.deploy.runner import Runner
-from portside.deploy.step import Step, Verb
+from portside.deploy.desired.resources import Kind
+from portside.deploy.plan.step import Step, Verb
+from portside.deploy.run.journal import Journal, history, plan_digest
+from portside.deploy.run.runner import Runner
 from portside.errors import DeployError, RemoteError
 
 STEPS = (

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from portside.aws.conditional import Found
-from portside.deploy.lock import STALE_S, Claim, Lock, read_claim
-from portside.deploy.runner import Runner, is_gone, this_runner
+from portside.deploy.run.lock import STALE_S, Claim, Lock, read_claim
+from portside.deploy.run.runner import Runner, is_gone, this_runner
 from portside.errors import DeployError, RemoteError
 
 

@@ -15,9 +15,9 @@ from portside.config import (
     ScalingSection,
     Serverless,
 )
-from portside.deploy.current import BucketNow, Current, Live, MadeNow, Owned
-from portside.deploy.plan import Verb, plan, plan_removal
-from portside.deploy.resources import GivenRole, Kind, Role
+from portside.deploy.current.current import BucketNow, Current, Live, MadeNow, Owned
+from portside.deploy.desired.resources import GivenRole, Kind, Role
+from portside.deploy.plan.plan import Verb, plan, plan_removal
 from portside.errors import DeployError
 from tests.unit.deploy.deploy_parts import DATA, reached, said, wanted
 

@@ -19,10 +19,10 @@ from portside.config import (
     Serverless,
     VariantSection,
 )
-from portside.deploy.current import Current, Owned
-from portside.deploy.plan import plan, plan_removal
-from portside.deploy.resources import Desired, ImageData, Kind
-from portside.deploy.step import Step, Verb
+from portside.deploy.current.current import Current, Owned
+from portside.deploy.desired.resources import Desired, ImageData, Kind
+from portside.deploy.plan.plan import plan, plan_removal
+from portside.deploy.plan.step import Step, Verb
 from portside.errors import DeployError
 from tests.unit.deploy.deploy_parts import DATA, IMAGE, reached, wanted
 

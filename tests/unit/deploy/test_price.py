@@ -15,11 +15,11 @@ from portside.config import (
     Serverless,
     VariantSection,
 )
-from portside.deploy.current import Current
-from portside.deploy.plan import plan
-from portside.deploy.price import Price, check_budget, dollars, prices, sentences
-from portside.deploy.price_table import INSTANCE_HOUR
-from portside.deploy.resources import Where
+from portside.deploy.current.current import Current
+from portside.deploy.desired.resources import Where
+from portside.deploy.plan.plan import plan
+from portside.deploy.price.price import Price, check_budget, dollars, prices, sentences
+from portside.deploy.price.price_table import INSTANCE_HOUR
 from portside.errors import DeployError
 from tests.unit.deploy.deploy_parts import project, reached, wanted
 

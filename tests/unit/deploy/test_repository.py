@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from portside.aws import ecr as operations
-from portside.deploy.repository import EcrRepository, check_access
-from portside.deploy.upload_record import Upload, open_record, read_record
+from portside.deploy.apply.repository import EcrRepository, check_access
+from portside.deploy.apply.upload_record import Upload, open_record, read_record
 from portside.errors import PortsideError, RemoteError, UsageError
 from portside.image.build import Image
 from portside.image.oci import Descriptor

@@ -31,11 +31,11 @@ from portside.config import (
     VariantSection,
     VpcSection,
 )
-from portside.deploy.apply import Applier
-from portside.deploy.current import BucketNow, Current, Owned, TargetNow
-from portside.deploy.plan import plan, plan_removal
-from portside.deploy.resources import ImageData, Kind
-from portside.deploy.step import Step, Verb
+from portside.deploy.apply.apply import Applier
+from portside.deploy.current.current import BucketNow, Current, Owned, TargetNow
+from portside.deploy.desired.resources import ImageData, Kind
+from portside.deploy.plan.plan import plan, plan_removal
+from portside.deploy.plan.step import Step, Verb
 from portside.local.protocol.service import Operation, Service, Wire
 from portside.local.protocol.validate import validate
 from tests.unit.deploy.deploy_parts import DATA, IMAGE, reached, wanted

@@ -9,12 +9,12 @@ import pytest
 from botocore.exceptions import ClientError
 
 from portside.aws.session import Session
-from portside.deploy.current import TargetNow
-from portside.deploy.journal import Entry
-from portside.deploy.resources import Endpoint
+from portside.deploy.current.current import TargetNow
+from portside.deploy.desired.resources import Endpoint
+from portside.deploy.desired.scaling import INSTANCE_COUNT
+from portside.deploy.plan.step import Verb
 from portside.deploy.rollback import Past, Version, choose, look_back, rollback_steps, unfinished
-from portside.deploy.scaling import INSTANCE_COUNT
-from portside.deploy.step import Verb
+from portside.deploy.run.journal import Entry
 from portside.errors import DeployError
 
 

@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 
 from portside.aws.logs import LogLine
 from portside.aws.session import Session
-from portside.deploy.startup import Starts, Startup
+from portside.deploy.apply.startup import Starts, Startup
 
 STARTING = json.dumps({"level": "INFO", "message": "listening", "time": "1"})
 BROKEN = json.dumps(

@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 from botocore.response import StreamingBody
 
 from portside.aws.session import Session
-from portside.deploy.resources import Endpoint
+from portside.deploy.desired.resources import Endpoint
 from portside.deploy.verify import Sample, check_config, findings, invoker, kept_samples, prove
 from portside.errors import DeployError, RemoteError
 

@@ -8,7 +8,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from portside.aws.session import Session
-from portside.deploy.watch import Watch
+from portside.deploy.apply.watch import Watch
 from portside.errors import DeployError
 
 

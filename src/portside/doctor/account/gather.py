@@ -13,7 +13,7 @@ from urllib.request import Request, urlopen
 from portside import config
 from portside.aws import iam
 from portside.aws.session import Session
-from portside.deploy.name import POLICY, role_name
+from portside.deploy.desired.name import POLICY, role_name
 from portside.doctor.account.fact import Account, Denial, Role
 from portside.errors import PortsideError, RemoteError
 

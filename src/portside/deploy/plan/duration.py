@@ -10,8 +10,8 @@ import math
 from typing import Any, Final
 
 from portside import contract
-from portside.deploy.resources import Desired, Endpoint
-from portside.deploy.step import Step, Verb
+from portside.deploy.desired.resources import Desired, Endpoint
+from portside.deploy.plan.step import Step, Verb
 
 UPLOAD_BYTES_PER_S: Final = 10_000_000
 """Assumed: 80 Mbit/s, an ordinary line from an office."""

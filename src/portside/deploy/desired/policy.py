@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from portside import contract
 from portside.config import Async, EndpointKind, Serverless
-from portside.deploy.resources import Where
+from portside.deploy.desired.resources import Where
 
 _VPC_ACTIONS: Final = [
     "ec2:CreateNetworkInterface",

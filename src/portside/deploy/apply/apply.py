@@ -15,9 +15,9 @@ from typing import Final, TypeAlias
 
 from portside.aws.logs import LogLine
 from portside.aws.session import Session
-from portside.deploy.action import ACTIONS, Progress, Pusher, Tools, Verifier
-from portside.deploy.step import Step, Verb
-from portside.deploy.watch import Watch
+from portside.deploy.apply.action import ACTIONS, Progress, Pusher, Tools, Verifier
+from portside.deploy.apply.watch import Watch
+from portside.deploy.plan.step import Step, Verb
 from portside.errors import DeployError, RemoteError
 
 __all__ = ["ROLE_PATIENCE_S", "Applier", "Progress", "Pusher", "Reporter"]

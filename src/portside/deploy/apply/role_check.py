@@ -11,8 +11,8 @@ from collections.abc import Callable
 
 from portside.aws import iam
 from portside.aws.session import Session
-from portside.deploy.name import POLICY
-from portside.deploy.resources import GivenRole
+from portside.deploy.desired.name import POLICY
+from portside.deploy.desired.resources import GivenRole
 from portside.errors import DeployError
 
 

@@ -19,7 +19,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Final, Protocol
 
 from portside.aws.conditional import Found
-from portside.deploy.runner import Runner
+from portside.deploy.run.runner import Runner
 from portside.errors import DeployError, RemoteError
 
 HEARTBEAT_S: Final = 10.0

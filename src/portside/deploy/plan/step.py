@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from portside.deploy.current import PolicyNow, TargetNow
-from portside.deploy.difference import Change
-from portside.deploy.resources import Endpoint, Kind, Resource
+from portside.deploy.current.current import PolicyNow, TargetNow
+from portside.deploy.desired.resources import Endpoint, Kind, Resource
+from portside.deploy.plan.difference import Change
 
 
 class Verb(StrEnum):

@@ -15,9 +15,9 @@ from typing import Any, Final
 from portside import __version__, contract
 from portside.config import Async, InstanceSection, Project, Realtime, Serverless, VariantSection
 from portside.config import Endpoint as ConfiguredEndpoint
-from portside.deploy import name
-from portside.deploy.policy import Places, least_policy, trust_policy
-from portside.deploy.resources import (
+from portside.deploy.desired import name
+from portside.deploy.desired.policy import Places, least_policy, trust_policy
+from portside.deploy.desired.resources import (
     TAG_DIGEST,
     TAG_PROJECT,
     TAG_REGION,
@@ -37,8 +37,8 @@ from portside.deploy.resources import (
     Role,
     Where,
 )
-from portside.deploy.scaling import scaling
-from portside.deploy.setting import async_inference, data_capture, deployment
+from portside.deploy.desired.scaling import scaling
+from portside.deploy.desired.setting import async_inference, data_capture, deployment
 from portside.errors import DeployError
 from portside.image.reference import runtime_image
 

@@ -22,8 +22,8 @@ from hashlib import sha256
 from typing import Any, Final, Protocol
 
 from portside import __version__
-from portside.deploy.runner import Runner
-from portside.deploy.step import Step
+from portside.deploy.plan.step import Step
+from portside.deploy.run.runner import Runner
 from portside.errors import PortsideError, RemoteError
 
 DONE: Final = "done"

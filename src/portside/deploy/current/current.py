@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from portside.deploy.resources import Kind
+from portside.deploy.desired.resources import Kind
 
 SETTLED: Final = frozenset({"InService", "OutOfService", "UpdateRollbackFailed"})
 """States in which SageMaker takes an update; it is what mends the last two. DG

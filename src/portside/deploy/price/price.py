@@ -13,8 +13,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from portside.config import Project
-from portside.deploy.current import Current, TargetNow
-from portside.deploy.price_table import (
+from portside.deploy.current.current import Current, TargetNow
+from portside.deploy.desired.resources import Desired, Endpoint, ScalableTarget
+from portside.deploy.plan.step import Step, Verb
+from portside.deploy.price.price_table import (
     AS_OF,
     DATA_GB,
     INSTANCE_HOUR,
@@ -22,8 +24,6 @@ from portside.deploy.price_table import (
     SERVERLESS_GB_SECOND,
     SOURCE,
 )
-from portside.deploy.resources import Desired, Endpoint, ScalableTarget
-from portside.deploy.step import Step, Verb
 from portside.errors import DeployError
 
 HOURS_A_MONTH: Final = 730

@@ -24,7 +24,7 @@ from typing import Final, TypeVar
 
 from portside.aws import ecr
 from portside.aws.session import PassingError, Session
-from portside.deploy.upload_record import Upload, UploadRecord, open_record, read_record
+from portside.deploy.apply.upload_record import Upload, UploadRecord, open_record, read_record
 from portside.errors import BuildError, RemoteError, UsageError
 from portside.image.oci import Descriptor, digest_of
 from portside.image.reference import Reference

@@ -13,7 +13,7 @@ from typing import Final
 from portside.aws import sagemaker
 from portside.aws.logs import LogLine
 from portside.aws.session import Session
-from portside.deploy.startup import FAILED_STARTS, Startup
+from portside.deploy.apply.startup import FAILED_STARTS, Startup
 from portside.errors import DeployError
 
 LOOK_AFTER_S: Final = 2.0

@@ -19,8 +19,8 @@ from portside.config import (
     ScalingSection,
     Serverless,
 )
-from portside.deploy import name
-from portside.deploy.resources import ScalableTarget, ScalingPolicy
+from portside.deploy.desired import name
+from portside.deploy.desired.resources import ScalableTarget, ScalingPolicy
 
 INSTANCE_COUNT: Final = "sagemaker:variant:DesiredInstanceCount"
 PROVISIONED_CONCURRENCY: Final = "sagemaker:variant:DesiredProvisionedConcurrency"

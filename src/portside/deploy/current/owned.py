@@ -6,10 +6,10 @@ from collections.abc import Collection, Iterable
 
 from portside.aws import autoscaling, iam, repository, s3, sagemaker
 from portside.aws.session import Session
-from portside.deploy import name
-from portside.deploy.current import Owned
-from portside.deploy.observe import repository_of, role_now, target_now
-from portside.deploy.resources import TAG_PROJECT, TAG_REGION, Kind
+from portside.deploy.current.current import Owned
+from portside.deploy.current.observe import repository_of, role_now, target_now
+from portside.deploy.desired import name
+from portside.deploy.desired.resources import TAG_PROJECT, TAG_REGION, Kind
 
 _ROLE_STEM = 53
 """Characters of a role's name that no digest takes the place of; see `name.role_name`."""

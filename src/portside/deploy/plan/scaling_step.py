@@ -7,12 +7,18 @@ scaling"), so such a target is released before the update, and registered anew a
 
 from __future__ import annotations
 
-from portside.deploy.current import BEYOND_REPAIR, Current, EndpointNow, PolicyNow, TargetNow
-from portside.deploy.difference import differences, holds
-from portside.deploy.name import wake_alarm
-from portside.deploy.resources import Desired, Endpoint, Kind, ScalableTarget, ScalingPolicy
-from portside.deploy.scaling import INSTANCE_COUNT
-from portside.deploy.step import Step, Verb, create, step
+from portside.deploy.current.current import (
+    BEYOND_REPAIR,
+    Current,
+    EndpointNow,
+    PolicyNow,
+    TargetNow,
+)
+from portside.deploy.desired.name import wake_alarm
+from portside.deploy.desired.resources import Desired, Endpoint, Kind, ScalableTarget, ScalingPolicy
+from portside.deploy.desired.scaling import INSTANCE_COUNT
+from portside.deploy.plan.difference import differences, holds
+from portside.deploy.plan.step import Step, Verb, create, step
 
 
 def released(endpoint: Endpoint, desired: Desired, current: Current) -> tuple[TargetNow, ...]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, assert_never
 
-from portside.deploy.current import (
+from portside.deploy.current.current import (
     BEYOND_REPAIR,
     SETTLED,
     BucketNow,
@@ -22,9 +22,7 @@ from portside.deploy.current import (
     Owned,
     RoleNow,
 )
-from portside.deploy.difference import Change, by_name, differences, without_values
-from portside.deploy.prune import prune_steps
-from portside.deploy.resources import (
+from portside.deploy.desired.resources import (
     TAG_PROJECT,
     TAG_VERIFIED,
     Artifact,
@@ -42,13 +40,15 @@ from portside.deploy.resources import (
     ScalableTarget,
     ScalingPolicy,
 )
-from portside.deploy.scaling_step import (
+from portside.deploy.plan.difference import Change, by_name, differences, without_values
+from portside.deploy.plan.prune import prune_steps
+from portside.deploy.plan.scaling_step import (
     keeps_capacity,
     policy_steps,
     release_steps,
     target_steps,
 )
-from portside.deploy.step import Step, Verb, create, step
+from portside.deploy.plan.step import Step, Verb, create, step
 from portside.errors import DeployError
 
 __all__ = ["Step", "Verb", "plan", "plan_removal"]

@@ -11,9 +11,11 @@ from typing import Final, Protocol, TypeAlias, TypeVar
 
 from portside.aws import autoscaling, ecr, iam, repository, s3, sagemaker
 from portside.aws.session import Session
-from portside.deploy.current import PolicyNow, TargetNow
-from portside.deploy.name import POLICY, ROLE_PATH
-from portside.deploy.resources import (
+from portside.deploy.apply.role_check import check_role
+from portside.deploy.apply.watch import Watch
+from portside.deploy.current.current import PolicyNow, TargetNow
+from portside.deploy.desired.name import POLICY, ROLE_PATH
+from portside.deploy.desired.resources import (
     TAG_VERIFIED,
     Artifact,
     Endpoint,
@@ -27,9 +29,7 @@ from portside.deploy.resources import (
     ScalableTarget,
     ScalingPolicy,
 )
-from portside.deploy.role_check import check_role
-from portside.deploy.step import Step, Verb
-from portside.deploy.watch import Watch
+from portside.deploy.plan.step import Step, Verb
 
 W = TypeVar("W")
 

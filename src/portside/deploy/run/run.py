@@ -17,11 +17,11 @@ from datetime import UTC, datetime
 from portside.aws import s3
 from portside.aws.conditional import ConditionalObject, write_once
 from portside.aws.session import Session
-from portside.deploy.apply import Progress, Reporter
-from portside.deploy.journal import Journal
-from portside.deploy.lock import Claim, Lock, is_abandoned
-from portside.deploy.runner import is_gone, this_runner
-from portside.deploy.step import Step
+from portside.deploy.apply.apply import Progress, Reporter
+from portside.deploy.plan.step import Step
+from portside.deploy.run.journal import Journal
+from portside.deploy.run.lock import Claim, Lock, is_abandoned
+from portside.deploy.run.runner import is_gone, this_runner
 from portside.errors import RemoteError
 
 

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Final
-
-from portside.deploy.current import Current
-from portside.deploy.name import is_addressed
-from portside.deploy.resources import Desired, Endpoint, Kind
-from portside.deploy.step import Step, Verb
-
-KEPT_CONFIGS: Final = 3
-"""Earlier configs that are left for a rollback, besides the one that is wanted."""
+from portside.deploy.current.current import Current
+from portside.deploy.current.earlier import KEPT_CONFIGS, earlier_configs
+from portside.deploy.desired.name import is_addressed
+from portside.deploy.desired.resources import Desired, Endpoint, Kind
+from portside.deploy.plan.step import Step, Verb
 
 
 def prune_steps(desired: Desired, current: Current) -> list[Step]:
@@ -20,24 +16,6 @@ def prune_steps(desired: Desired, current: Current) -> list[Step]:
         for endpoint in desired.endpoints
         for found in _endpoint_steps(endpoint, desired, current)
     ]
-
-
-def earlier_configs(endpoint: Endpoint, current: Current) -> list[str]:
-    """The configs of an endpoint but the wanted one: what runs first, then the newest."""
-    now = current.endpoints.get(endpoint.name)
-    names = [
-        name
-        for name in current.configs
-        if is_addressed(name, endpoint.name) and name != endpoint.config_name
-    ]
-    return sorted(
-        names,
-        key=lambda name: (
-            now is None or name != now.config_name,
-            -current.configs[name].created_at,
-            name,
-        ),
-    )
 
 
 def _endpoint_steps(endpoint: Endpoint, desired: Desired, current: Current) -> list[Step]:

@@ -11,8 +11,7 @@ from typing import Any
 
 from portside.aws import autoscaling, ecr, iam, repository, s3, sagemaker
 from portside.aws.session import Session
-from portside.deploy import name
-from portside.deploy.current import (
+from portside.deploy.current.current import (
     BucketNow,
     Current,
     EndpointNow,
@@ -22,8 +21,9 @@ from portside.deploy.current import (
     RoleNow,
     TargetNow,
 )
-from portside.deploy.prune import KEPT_CONFIGS, earlier_configs
-from portside.deploy.resources import (
+from portside.deploy.current.earlier import KEPT_CONFIGS, earlier_configs
+from portside.deploy.desired import name
+from portside.deploy.desired.resources import (
     TAG_PROJECT,
     Artifact,
     Bucket,

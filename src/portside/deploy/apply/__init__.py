@@ -1,0 +1,1 @@
+"""The steps, done: calls to AWS, and waits."""

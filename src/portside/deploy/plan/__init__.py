@@ -1,0 +1,1 @@
+"""The difference between the two, as steps (pure)."""

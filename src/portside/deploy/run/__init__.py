@@ -1,0 +1,1 @@
+"""A run of a command that changes something: alone, and on record."""
