@@ -160,11 +160,43 @@ SERVERLESS_MEMORY_MB: Final = (1024, 2048, 3072, 4096, 5120, 6144)
 SERVERLESS_MAX_CONCURRENCY: Final = 200
 """Of one endpoint. BC ProductionVariantServerlessConfig."""
 
+ASYNC_PAYLOAD_BYTES: Final = 1024**3
+"""Largest body of an asynchronous endpoint, by way of S3. DG async-inference."""
+
 ASYNC_MAX_CONCURRENT_INVOCATIONS: Final = 1000
 """Of one instance. BC AsyncInferenceClientConfig."""
 
 ENVIRONMENT_LENGTH: Final = 1024
 """Longest name and longest value of a container's variable. BC ContainerDefinition."""
+
+PRODUCTION_VARIANTS: Final = 10
+"""Most of one EndpointConfig. BC CreateEndpointConfig."""
+
+VPC_SUBNETS: Final = 16
+VPC_SECURITY_GROUPS: Final = 5
+"""Most of one Model. BC VpcConfig."""
+
+ROLLOUT_WAIT_S: Final = 3600
+"""Longest wait of a rollout. BC WaitIntervalInSeconds, TerminationWaitInSeconds."""
+
+CANARY_PERCENT: Final = (1, 50)
+LINEAR_STEP_PERCENT: Final = (10, 50)
+"""Least and most of the new fleet that moves at once. BC TrafficRoutingConfig."""
+
+ROLLBACK_ALARMS: Final = 10
+"""Most that watch over one update. BC AutoRollbackConfig."""
+
+TAG_COUNT: Final = 50
+TAG_KEY_LENGTH: Final = 128
+TAG_VALUE_LENGTH: Final = 256
+"""Most tags of one resource, and their longest keys and values. BC TagList, Tag."""
+
+LIST_PAGE_SIZE: Final = 100
+"""Most that one answer lists; 10 unless it is asked for more. BC MaxResults."""
+
+REPOSITORY_NAME_LEAST: Final = 2
+REPOSITORY_NAME_LENGTH: Final = 256
+"""Characters of the name of one of ECR's repositories. BC ecr, RepositoryName."""
 
 NAME_LENGTH: Final = 63
 """Longest name of a Model, EndpointConfig, Endpoint or ProductionVariant. BC."""

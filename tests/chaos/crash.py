@@ -39,11 +39,16 @@ name = "crash"
 
 [endpoint]
 kind = "realtime"
+tags = {{ version = "{version}" }}
+
+[endpoint.capture]
+destination = "s3://crash-{version}/captured"
 
 [endpoint.scaling]
 max_instances = 2
 target = 100
 """
+"""Each version needs other rights than the one before, and has other tags."""
 _AT_ONCE: Final = 2
 _UNREACHED: Final = "none was reached"
 
@@ -78,7 +83,7 @@ class World:
         """The project's code, and what it answers."""
         self.version = version
         self.project.mkdir(exist_ok=True)
-        (self.project / "portside.toml").write_text(SETTINGS)
+        (self.project / "portside.toml").write_text(SETTINGS.format(version=version))
         (self.project / "inference.py").write_text(
             f"def predict(data, model):\n    return 'version {version}'\n"
         )
@@ -185,6 +190,9 @@ def deployed(world: World, things: Things) -> None:
     compare(world, things)
     if plan := world.do("plan"):
         raise WrongError(f"the plan is not empty: {plan}")
+    allowed = world.account.policy_of(PROJECT)
+    if f"crash-{world.version}/" not in allowed or f"crash-{world.version - 1}/" in allowed:
+        raise WrongError(f"the role allows not just what version {world.version} needs: {allowed}")
     answer = world.account.answer_of(PROJECT)
     if answer != f'"version {world.version}"':
         raise WrongError(f"the answer is {answer}, not that of version {world.version}")

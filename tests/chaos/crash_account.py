@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any, Final, TypeAlias
@@ -34,6 +35,14 @@ class Account:
         """What an endpoint runs."""
         found = self._clients["sagemaker"].describe_endpoint(EndpointName=endpoint)
         return f"{found['EndpointStatus']} {found['EndpointConfigName']}"
+
+    def policy_of(self, endpoint: str) -> str:
+        """What an endpoint's role allows, as JSON."""
+        (role,) = self._clients["iam"].list_roles()["Roles"]
+        assert role["RoleName"].endswith(f"-{endpoint}")
+        (name,) = self._clients["iam"].list_role_policies(RoleName=role["RoleName"])["PolicyNames"]
+        found = self._clients["iam"].get_role_policy(RoleName=role["RoleName"], PolicyName=name)
+        return json.dumps(found["PolicyDocument"])
 
     def answer_of(self, endpoint: str) -> str:
         """What an endpoint says."""

@@ -33,7 +33,7 @@ def environment(tmp_path: Path) -> Iterator[dict[str, str]]:
         "PORTSIDE_LOCAL_DATA": str(tmp_path / "local"),
         "PORTSIDE_LOCAL_PORT": str(port),
         "NO_COLOR": "1",
-        "COLUMNS": "100",
+        "COLUMNS": "80",
     }
     yield made
     subprocess.run(["portside", "local", "stop"], env=made, check=True, capture_output=True)

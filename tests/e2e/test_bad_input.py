@@ -112,7 +112,7 @@ def test_a_handler_that_cannot_start(
 
     done = portside.run("deploy", project)
 
-    assert_explained(done, "did not pass the ping health check", "portside logs bad", cause, code=1)
+    assert_explained(done, "is Failed: an instance of it ended", "portside logs bad", cause, code=1)
     assert cause in portside("logs", "bad").out
     write(project, inference__py="def load_model(d): pass\ndef predict(data, model): return data\n")
     assert IN_SERVICE in portside("deploy", project).out

@@ -103,6 +103,29 @@ class Judge:
         }
         return {kind: sorted(one[name] for one in found) for kind, (found, name) in listed.items()}
 
+    def tags(self) -> dict[str, dict[str, str]]:
+        """Of all that can have some, but of strangers."""
+        sagemaker, ecr, iam = (self.client(name) for name in ("sagemaker", "ecr", "iam"))
+        made = [
+            *(one["EndpointArn"] for one in sagemaker.list_endpoints()["Endpoints"]),
+            *(one["ModelArn"] for one in sagemaker.list_models()["Models"]),
+            *(
+                one["EndpointConfigArn"]
+                for one in sagemaker.list_endpoint_configs()["EndpointConfigs"]
+            ),
+        ]
+        listed = {arn: sagemaker.list_tags(ResourceArn=arn)["Tags"] for arn in made}
+        for role in iam.list_roles()["Roles"]:
+            listed[role["RoleName"]] = iam.list_role_tags(RoleName=role["RoleName"])["Tags"]
+        for one in ecr.describe_repositories()["repositories"]:
+            arn = one["repositoryArn"]
+            listed[arn] = ecr.list_tags_for_resource(resourceArn=arn)["tags"]
+        return {
+            name: {tag["Key"]: tag["Value"] for tag in tags}
+            for name, tags in listed.items()
+            if tags
+        }
+
 
 STRANGERS = {
     "Endpoint": ["judged-quiet-too"],
@@ -262,6 +285,37 @@ def test_then_there_is_nothing_to_do(judge: Judge) -> None:
     }
     (entry,) = judge("status", judge.project, "--history", "--json").json
     assert (entry["command"], entry["result"]) == ("portside deploy", "done")
+
+
+@pytest.mark.usefixtures("deployed")
+def test_tags_reach_all_that_was_made_and_leave_those_of_others(judge: Judge) -> None:
+    settings = judge.project / "portside.toml"
+    first = settings.read_text()
+    before = judge.tags()
+    sagemaker, iam = judge.client("sagemaker"), judge.client("iam")
+    cost = [{"Key": "cost", "Value": "42"}]
+    arn = sagemaker.describe_endpoint(EndpointName="judged-quiet")["EndpointArn"]
+    sagemaker.add_tags(ResourceArn=arn, Tags=cost)
+    iam.tag_role(RoleName="portside-us-east-1-judged-quiet", Tags=cost)
+    try:
+        settings.write_text(first.replace('kind = "', 'tags = { team = "search" }\nkind = "'))
+        steps = judge("deploy", judge.project, "--yes", "--json").json
+        tagged = judge.tags()
+    finally:
+        settings.write_text(first)
+    judge("deploy", judge.project, "--yes")
+
+    assert {step["verb"] for step in steps} == {"tag"}
+    assert len(steps) == len(tagged) == 13, "three endpoints of four things, and a repository"
+    assert {tags["team"] for tags in tagged.values()} == {"search"}
+    after = judge.tags()
+    assert {arn: tags for arn, tags in after.items() if "cost" in tags}.keys() == {
+        arn,
+        "portside-us-east-1-judged-quiet",
+    }
+    for tags in after.values():
+        tags.pop("cost", None)
+    assert after == before
 
 
 @pytest.mark.usefixtures("deployed")

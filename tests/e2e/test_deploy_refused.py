@@ -377,7 +377,7 @@ QUOTA = (
                 "is 0 MBs",
                 "`Memory size in MB per serverless endpoint` in Service Quotas",
                 "steps are done and stay",
-                "`portside destroy`",
+                "`portside destroy ",
             ],
         ),
         (

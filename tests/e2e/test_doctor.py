@@ -15,18 +15,25 @@ def test_what_crashes_is_told_before_and_diagnosed_after(
     project = tmp_path / "shout"
     portside("init", project)
     sound = portside("doctor", project, "--json")
+    mended = (project / "inference.py").read_text()
     (project / "inference.py").write_text(CRASHES)
 
     before = portside("doctor", project, "--json")
     deployed = portside.run("deploy", project)
     after = portside.run("doctor", "--endpoint", "shout", "--json")
     unknown = portside.run("doctor", "--endpoint", "nobody")
+    (project / "inference.py").write_text(mended)
+    portside("deploy", project)
+    well = portside("doctor", "--endpoint", "shout", "--json")
 
     assert [each["severity"] for each in sound.json if each["check"].startswith("handler")] == []
     assert ("requirement-missing", f"{project / 'inference.py'}:1") in [
         (each["check"], each["where"]) for each in before.json
     ]
     assert deployed.code == 1
+    assert deployed.err.count("import surely_not_installed\n") == 1, "once, however often it ends"
+    assert "times: ModuleNotFoundError: No module named 'surely_not_installed'" in deployed.err
+    assert well.json == [], "the log still has what went wrong before"
     assert after.code == 1
     (found,) = after.json
     assert found["check"] == "module-missing"

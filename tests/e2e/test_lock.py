@@ -28,6 +28,7 @@ from portside.deploy.run.run import S3Book, alone
 from portside.deploy.run.runner import is_gone, this_runner
 from portside.errors import DeployError
 from tests.e2e.conftest import new_portside
+from tests.unit.deploy.test_lock import held
 
 CONTENDERS = 6
 ROUNDS = 3
@@ -150,7 +151,7 @@ def test_of_those_that_break_it_at_once_one_wins(store: Store) -> None:
 
 
 def test_heartbeats_leave_nothing_behind(store: Store) -> None:
-    with lock(store, "beats").held(heartbeat_s=0.05) as check:
+    with held(lock(store, "beats"), heartbeat_s=0.05) as check:
         time.sleep(0.4)
         check()
     assert store.keys("beats/") == []
@@ -183,7 +184,7 @@ def test_what_a_killed_run_held_is_free_at_once(store: Store) -> None:
     os.kill(holder.pid, signal.SIGKILL)
     holder.wait()
     holder.stdout.close()
-    with lock(store, "killed").held() as check:
+    with held(lock(store, "killed")) as check:
         check()
 
     assert store.keys("killed/lock") == []
@@ -199,6 +200,8 @@ def test_a_run_is_on_record(store: Store) -> None:
 
     assert (going_on.result, ended.result) == ("interrupted", "done")
     assert len(store.keys("kept/")) == 2
+    S3Book(store.session, store.bucket, "kept").remove(ended.run)
+    assert store.keys("kept/") == []
 
 
 def test_a_bucket_that_somebody_removed_is_made_again(addresses: dict[str, Address]) -> None:

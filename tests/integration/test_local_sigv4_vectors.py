@@ -28,7 +28,8 @@ from botocore.credentials import Credentials
 from portside.local.protocol.message import Request
 from portside.local.signature import sigv4
 from portside.local.signature.canonical import canonical_request
-from portside.local.signature.sigv4 import Caller, Claim, Denial, Reason
+from portside.local.signature.claim import Claim, Denial, Reason, read_claim
+from portside.local.signature.sigv4 import Caller
 
 ROOT = Path(__file__).parents[2]
 
@@ -112,7 +113,7 @@ class OneKey:
 def is_accepted(
     request: Request, body: bytes, *, token: str | None, now: datetime = SIGNED_AT
 ) -> bool:
-    claim = sigv4.read_claim(request)
+    claim = read_claim(request)
     if isinstance(claim, Denial):
         return False
     body_hash = hashlib.sha256(body).hexdigest()
@@ -149,7 +150,7 @@ def flipped(text: str) -> Iterator[str]:
 
 def test_what_is_signed_is_what_the_suite_says(vectors: list[Vector]) -> None:
     for vector in vectors:
-        claim = sigv4.read_claim(vector.request)
+        claim = read_claim(vector.request)
         assert isinstance(claim, Claim), vector.name
         body_hash = hashlib.sha256(vector.body).hexdigest()
         canonical = canonical_request(

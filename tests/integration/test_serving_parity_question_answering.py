@@ -27,15 +27,17 @@ ORACLE = """
 import json, sys
 import transformers
 
-folder, calls = json.load(sys.stdin)
-tokenizer = transformers.PreTrainedTokenizerFast.from_pretrained(folder)
-config = json.load(open(folder + "/config.json"))
-model_class = getattr(transformers, config["architectures"][0])
-model = model_class.from_pretrained(folder)
-if config["model_type"] == "roberta":
-    tokenizer.model_input_names = ["input_ids", "attention_mask"]
-pipeline = transformers.QuestionAnsweringPipeline(model=model, tokenizer=tokenizer)
-answers = [pipeline(**item, **parameters) for item, parameters in calls]
+folders, calls = json.load(sys.stdin)
+answers = {}
+for family, folder in folders.items():
+    tokenizer = transformers.PreTrainedTokenizerFast.from_pretrained(folder)
+    config = json.load(open(folder + "/config.json"))
+    model_class = getattr(transformers, config["architectures"][0])
+    model = model_class.from_pretrained(folder)
+    if config["model_type"] == "roberta":
+        tokenizer.model_input_names = ["input_ids", "attention_mask"]
+    pipeline = transformers.QuestionAnsweringPipeline(model=model, tokenizer=tokenizer)
+    answers[family] = [pipeline(**item, **parameters) for item, parameters in calls]
 json.dump(answers, sys.stdout)
 """
 
@@ -55,6 +57,8 @@ PARAMETERS: list[dict[str, Any]] = [
     {"max_seq_len": 64, "doc_stride": 16, "top_k": 2},
     {"max_seq_len": 100},
 ]
+CALLS = [(item, parameters) for parameters in PARAMETERS for item in ITEMS]
+FAMILIES = ("bert", "roberta")
 
 
 @pytest.fixture(scope="session")
@@ -75,17 +79,29 @@ def older_transformers() -> Path:
     return folder
 
 
-def expected_answers(made: Made, calls: object, packages: Path) -> list[Any]:
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Made]:
+    folder = tmp_path_factory.mktemp("models")
+    return {
+        family: make(folder / family, family=family, head="ForQuestionAnswering")
+        for family in FAMILIES
+    }
+
+
+@pytest.fixture(scope="module")
+def expected(models: dict[str, Made], older_transformers: Path) -> dict[str, list[Any]]:
+    """By family, for each of `CALLS`; all in one process, which takes long to start."""
+    folders = {family: str(made.folder) for family, made in models.items()}
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", ORACLE],
-        input=json.dumps([str(made.folder), calls]),
+        input=json.dumps([folders, CALLS]),
         capture_output=True,
         text=True,
         check=False,
-        env=os.environ | {"PYTHONPATH": str(packages), "HF_HUB_OFFLINE": "1"},
+        env=os.environ | {"PYTHONPATH": str(older_transformers), "HF_HUB_OFFLINE": "1"},
     )
     assert done.returncode == 0, done.stderr
-    answers: list[Any] = json.loads(done.stdout)
+    answers: dict[str, list[Any]] = json.loads(done.stdout)
     return answers
 
 
@@ -94,16 +110,12 @@ def as_list(answer: Any) -> list[dict[str, Any]]:
     return [asdict(one) if is_dataclass(one) else dict(one) for one in answers]  # type: ignore[arg-type]  # an instance
 
 
-@pytest.mark.parametrize("family", ["bert", "roberta"])
-def test_the_same_answers(family: str, tmp_path: Path, older_transformers: Path):
-    made = make(tmp_path, family=family, head="ForQuestionAnswering")
-    handler = made.handler()
-    calls = [(item, parameters) for parameters in PARAMETERS for item in ITEMS]
-
-    expected = expected_answers(made, calls, older_transformers)
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_same_answers(family: str, models: dict[str, Made], expected: dict[str, list[Any]]):
+    handler = models[family].handler()
 
     places = set()
-    for (item, parameters), theirs in zip(calls, expected, strict=True):
+    for (item, parameters), theirs in zip(CALLS, expected[family], strict=True):
         answer: Any = handler.predict({"inputs": item, "parameters": parameters})
         found, wanted = as_list(answer), as_list(theirs)
         # Where too little can be an answer, the pipeline makes up spans that end before they

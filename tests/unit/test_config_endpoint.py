@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import botocore.session
 import pytest
 
 from portside import config
+from portside.config.endpoint_instance import check_instance_type
 from portside.errors import ConfigError
 
 
@@ -284,6 +286,55 @@ def test_what_one_kind_refuses(
     tmp_path: Path, kind: str, line: str, key: str, message: str, hint: str
 ) -> None:
     assert_refused(tmp_path, kind, line, key=key, message=message, hint=hint)
+
+
+@pytest.mark.parametrize(
+    ("name", "near"),
+    [
+        ("ml.m5.larg", "`ml.m5.large`"),
+        ("ml.m5.3xlarge", "`ml.m5.xlarge` or `ml.m5."),
+        ("ml.mm5.large", "`ml.m5.large`"),
+        ("ml.g5n.xlarg", "`ml.g5.xlarge`"),
+        ("ml.z9.huge", "one such as"),
+    ],
+)
+def test_an_instance_type_that_nobody_has_is_refused_with_the_nearest_name(
+    tmp_path: Path, name: str, near: str
+) -> None:
+    with pytest.raises(ConfigError, match=f"there is no instance type `{name}`") as caught:
+        settings(tmp_path, f'[endpoint]\nkind = "realtime"\ninstance_type = "{name}"')
+
+    assert caught.value.path == "endpoint.instance_type"
+    assert near in (caught.value.hint or "")
+    assert "allow_unknown_instance_type = true" in (caught.value.hint or "")
+
+
+def test_an_instance_type_can_be_insisted_on(tmp_path: Path) -> None:
+    text = """
+    [endpoint]
+    kind = "realtime"
+    instance_type = "ml.z9.huge"
+    allow_unknown_instance_type = true
+    [[endpoint.variants]]
+    name = "a"
+    instance_type = "ml.z9.metal"
+    """
+
+    assert settings(tmp_path, text).instance_type == "ml.z9.huge"  # type: ignore[union-attr]  # it is real-time
+
+
+@pytest.mark.parametrize("name", ["ml.m7g.large", "ml.g8.48xlarge", "ml.p7-b400.48xlarge"])
+def test_a_new_generation_is_taken(tmp_path: Path, name: str) -> None:
+    settings(tmp_path, f'[endpoint]\nkind = "async"\ninstance_type = "{name}"')
+
+
+def test_every_instance_type_of_sagemaker_is_taken() -> None:
+    model = botocore.session.get_session().get_service_model("sagemaker")
+    types: list[str] = model.shape_for("ProductionVariantInstanceType").enum
+
+    assert types
+    for name in types:
+        check_instance_type(name, "instance_type")
 
 
 def test_of_several_endpoints_the_wrong_one_is_named(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
     model.tar.gz
     ├── config.json, tokenizer.json, …   the checkpoint's files, as they lie in its folder
-    ├── model.onnx, model.onnx.data      its own graph, or one that was made (`served_graph`)
+    ├── model.onnx, model.onnx.data      its own graph, or one that was made (`graph_choice`)
     └── code/inference.py                the handler, with what it imports (see `handler`)
 
 Members lie at the root, with no folder around them, as SageMaker wants them
@@ -22,12 +22,7 @@ from portside.artifact.folder.checkpoint import Checkpoint, read_checkpoint
 from portside.artifact.folder.content import LeftOut
 from portside.artifact.handler import handler_members
 from portside.artifact.proof.proof import Proof
-from portside.artifact.served_graph import (
-    DEFAULT_GATE,
-    ServedGraph,
-    Wanted,
-    choose_graph,
-)
+from portside.artifact.served_graph import DEFAULT_GATE, ServedGraph, Wanted
 from portside.errors import BuildError
 from portside.serving.tasks.strategy import AggregationStrategy
 
@@ -60,7 +55,7 @@ class Artifact:
 
 
 class Chooser(Protocol):
-    """Makes the graph of a checkpoint that has none; see `served_graph.choose_graph`."""
+    """Makes the graph of a checkpoint that has none; see `graph_choice.choose_graph`."""
 
     def __call__(
         self,
@@ -86,7 +81,7 @@ def package(
     strategy: AggregationStrategy = AggregationStrategy.AVERAGE,
     allow_pickle: bool = False,
     progress: Callable[[str], None] = lambda _: None,
-    chooser: Chooser = choose_graph,
+    chooser: Chooser | None = None,
 ) -> Artifact:
     """Make the artifact at `output`; what is slow to make is kept in the folder `cache`.
 
@@ -129,16 +124,24 @@ def package(
     )
 
 
+def _own_chooser() -> Chooser:
+    # Exporting and proving is a large part of this package, and most deployments need none of it.
+    from portside.artifact.graph_choice import choose_graph  # noqa: PLC0415 - see above
+
+    return choose_graph
+
+
 def _graph(
     checkpoint: Checkpoint,
     *,
     wanted: Wanted,
     cache: Path,
     progress: Callable[[str], None],
-    chooser: Chooser,
+    chooser: Chooser | None,
 ) -> ServedGraph | None:
     """The graph that was made; None where the model goes in as it is."""
     if checkpoint.task is not None and checkpoint.needs_export:
+        chooser = chooser or _own_chooser()
         return chooser(checkpoint, checkpoint.task, wanted=wanted, cache=cache, progress=progress)
     if wanted.precision == "int8":
         raise BuildError(

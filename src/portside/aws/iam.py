@@ -101,6 +101,18 @@ def put_policy(session: Session, name: str, *, policy_name: str, policy: dict[st
         )
 
 
+def set_tags(session: Session, name: str, *, tags: dict[str, str], removed: list[str]) -> None:
+    """Take tags away from a role, and then put others on it, which may tell of the rest."""
+    if removed:
+        with explained("iam", "UntagRole"):
+            session.iam.untag_role(RoleName=name, TagKeys=removed)
+    if tags:
+        with explained("iam", "TagRole"):
+            session.iam.tag_role(
+                RoleName=name, Tags=[{"Key": key, "Value": value} for key, value in tags.items()]
+            )
+
+
 def delete_role(session: Session, name: str, *, policy_name: str) -> None:
     """Remove the role with its inline policy; what is gone already is no error."""
     with _gone_is_fine(), explained("iam", "DeleteRolePolicy"):

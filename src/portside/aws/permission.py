@@ -133,6 +133,8 @@ PERMISSIONS: Final[tuple[Permission, ...]] = (
     _plain("ecr", "UploadLayerPart", [Purpose.DEPLOY], _REPOSITORIES),
     _plain("ecr", "CompleteLayerUpload", [Purpose.DEPLOY], _REPOSITORIES),
     _plain("ecr", "PutImage", [Purpose.DEPLOY], _REPOSITORIES),
+    _plain("ecr", "TagResource", [Purpose.DEPLOY], _REPOSITORIES),
+    _plain("ecr", "UntagResource", [Purpose.DEPLOY], _REPOSITORIES),
     _plain("ecr", "DeleteRepository", [Purpose.DESTROY], _REPOSITORIES),
     # Execution roles, each below the path `/portside/`.
     _plain("iam", "GetRole", [*_LOOK, Purpose.DOCTOR], _ANY_ROLE),
@@ -144,6 +146,8 @@ PERMISSIONS: Final[tuple[Permission, ...]] = (
     ),
     _plain("iam", "UpdateAssumeRolePolicy", [Purpose.DEPLOY], _ROLES),
     _plain("iam", "PutRolePolicy", [Purpose.DEPLOY], _ROLES),
+    _plain("iam", "TagRole", [Purpose.DEPLOY], _ROLES),
+    _plain("iam", "UntagRole", [Purpose.DEPLOY], _ROLES),
     _plain("iam", "DeleteRolePolicy", [Purpose.DESTROY], _ROLES),
     _plain("iam", "DeleteRole", [Purpose.DESTROY], _ROLES),
     # SageMaker. What carries tags from its making on needs `AddTags` as well.
@@ -199,8 +203,15 @@ PERMISSIONS: Final[tuple[Permission, ...]] = (
         ("sagemaker:UpdateEndpoint", _ENDPOINTS),
         ("sagemaker:UpdateEndpoint", _CONFIGS),
     ),
-    _plain("sagemaker", "AddTags", [Purpose.DEPLOY], _ENDPOINTS),
-    _plain("sagemaker", "DeleteTags", [Purpose.DEPLOY], _ENDPOINTS),
+    *(
+        _row(
+            "sagemaker",
+            operation,
+            [Purpose.DEPLOY],
+            *((f"sagemaker:{operation}", of) for of in (_ENDPOINTS, _CONFIGS, _MODELS)),
+        )
+        for operation in ("AddTags", "DeleteTags")
+    ),
     _plain("sagemaker", "DeleteEndpoint", _CHANGE, _ENDPOINTS),
     _plain("sagemaker", "DeleteEndpointConfig", _CHANGE, _CONFIGS),
     _plain("sagemaker", "DeleteModel", _CHANGE, _MODELS),

@@ -200,6 +200,26 @@ def delete_object(session: Session, bucket: str, key: str) -> None:
     _delete_versions(session, bucket, found)
 
 
+def delete_prefix(session: Session, bucket: str, *, prefix: str) -> None:
+    """Remove all objects under a prefix, with all their versions."""
+    _delete_versions(session, bucket, list(_versions(session, bucket, prefix=prefix)))
+
+
+def list_folders(session: Session, bucket: str) -> list[str]:
+    """What stands before the first `/` of the keys, each once; none where the bucket is missing."""
+    folders: list[str] = []
+    try:
+        with explained("s3", "ListObjectsV2"):
+            for page in session.s3.get_paginator("list_objects_v2").paginate(
+                Bucket=bucket, Delimiter="/", ExpectedBucketOwner=session.account
+            ):
+                folders += [one["Prefix"].rstrip("/") for one in page.get("CommonPrefixes", [])]
+    except RemoteError as error:
+        if error.code not in _NOT_FOUND:
+            raise
+    return folders
+
+
 def remove_bucket(session: Session, bucket: str) -> None:
     """Remove a bucket with all that is in it; one that is gone already is no error."""
     _abort_uploads(session, bucket, prefix="")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
+from portside import contract
 from portside.aws.session import Session, explained
 from portside.errors import RemoteError
 
@@ -145,13 +146,13 @@ def update_endpoint(
 
 
 def set_tags(session: Session, arn: str, *, tags: dict[str, str], removed: list[str]) -> None:
-    """Put tags on a resource, and take others away."""
-    if tags:
-        with explained("sagemaker", "AddTags"):
-            session.sagemaker.add_tags(ResourceArn=arn, Tags=_tag_list(tags))
+    """Take tags away from a resource, and then put others on it, which may tell of the rest."""
     if removed:
         with explained("sagemaker", "DeleteTags"):
             session.sagemaker.delete_tags(ResourceArn=arn, TagKeys=removed)
+    if tags:
+        with explained("sagemaker", "AddTags"):
+            session.sagemaker.add_tags(ResourceArn=arn, Tags=_tag_list(tags))
 
 
 def list_models(session: Session, *, contains: str | None = None) -> list[Made]:
@@ -238,13 +239,9 @@ def _found(ask: Callable[[], T], operation: str) -> T | None:
         raise
 
 
-_LARGE_PAGES: Final = {"PageSize": 100}
-"""As many as SageMaker gives; 10 unless it is asked. BC MaxResults."""
-
-
 def _chosen(contains: str | None) -> dict[str, Any]:
     named = {} if contains is None else {"NameContains": contains}
-    return {"PaginationConfig": _LARGE_PAGES, **named}
+    return {"PaginationConfig": {"PageSize": contract.LIST_PAGE_SIZE}, **named}
 
 
 def _tag_list(tags: dict[str, str]) -> list[Any]:

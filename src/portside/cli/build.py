@@ -212,7 +212,8 @@ def make(
 ) -> Image:
     """Build an image and say what it took; its bill of materials lies in the layout."""
     warnings: list[str] = []
-    with output.activity(f"building {recipe.name} for {recipe.platform}") as say:
+    shown = output.relaying if isinstance(recipe, DockerfileRecipe) else output.activity
+    with shown(f"building {recipe.name} for {recipe.platform}") as say:
         match recipe:
             case Recipe():
                 image = build(
@@ -255,7 +256,7 @@ def _build_by_engine(
     builder = find_builder(
         runner=SystemRunner(os.environ),
         which=shutil.which,
-        hear=lambda line: output.note(f"  {line}"),
+        hear=output.relayed,
     )
     return build_dockerfile(recipe, layout=layout, builder=builder, say=say, warn=warn)
 
@@ -270,9 +271,9 @@ def send(image: Image, target: Reference, *, destination: Destination) -> str:
     began = time.monotonic()
     with output.transfer(f"pushing to {target}", total_bytes=todo.size_bytes) as progress:
         sent = publish(image, destination, todo, progress=progress)
-    rate = size(sent / max(time.monotonic() - began, 0.001))
+    rate = f", {size(sent / max(time.monotonic() - began, 0.001))}/s" if sent else ""
     there = f"{len(todo.present)} of {len(image.blobs)} blobs were there already"
-    output.note(f"  {size(sent)} sent, {rate}/s; {there}")
+    output.note(f"  {size(sent)} sent{rate}; {there}")
     return str(reference_of(target, image))
 
 

@@ -8,18 +8,19 @@ With nothing to do there is no lock and nothing is written.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from portside.aws.logs import LogLine, readable
 from portside.aws.session import Session
 from portside.cli import logs, output, plan
 from portside.deploy.apply.action import Pusher, Verifier
 from portside.deploy.apply.apply import Applier, Progress, Reporter
+from portside.deploy.apply.startup import shortened
 from portside.deploy.desired.name import bucket_name
 from portside.deploy.desired.resources import Kind
 from portside.deploy.plan.step import Step
 from portside.deploy.run.run import alone
-from portside.errors import DeployError
+from portside.errors import DeployError, PortsideError
 
 
 def carry_out(
@@ -44,8 +45,12 @@ def carry_out(
     first = tuple(step for step in steps if step.kind is Kind.BUCKET)
 
     def apply(steps: tuple[Step, ...], reporter: Reporter) -> None:
-        with _explained(session), _counted(reporter, steps, command=command) as counting:
-            Applier(session, counting, push=push, verify=verify, heard=_heard).apply(steps)
+        ear = _Ear()
+        with (
+            _counted(reporter, steps, command=command) as counting,
+            _explained(session, ear),
+        ):
+            Applier(session, counting, push=push, verify=verify, heard=ear.hear).apply(steps)
 
     apply(first, shown)
     with alone(session, project, bucket=bucket, command=command, break_lock=break_lock) as run:
@@ -56,8 +61,20 @@ def carry_out(
     return first + steps
 
 
+class _Ear:
+    """Shows what starting instances print."""
+
+    def __init__(self) -> None:
+        self.has_heard = False
+
+    def hear(self, line: LogLine) -> None:
+        self.has_heard = True
+        first, *others = shortened(readable(line.message)).splitlines() or [""]
+        output.note("\n".join([f"  {line.stream}  {first}", *(f"    {each}" for each in others)]))
+
+
 @contextmanager
-def _explained(session: Session) -> Iterator[None]:
+def _explained(session: Session, ear: _Ear) -> Iterator[None]:
     """Where an endpoint fails: what its instances printed, and what is known of such failures."""
     try:
         yield
@@ -65,17 +82,21 @@ def _explained(session: Session) -> Iterator[None]:
         if error.endpoint:
             # All that is known of failures takes as long to import as a question to AWS.
             from portside.doctor.log.gather import diagnose_endpoint  # noqa: PLC0415 - see above
+            from portside.doctor.log.symptom import GENERAL  # noqa: PLC0415 - see above
 
-            logs.show_tail(session, error.endpoint)
-            for finding in diagnose_endpoint(session, error.endpoint):
-                output.note(f"known: {finding.what}")
-                output.note(f"  mend: {finding.mend}")
+            if not ear.has_heard:
+                logs.show_tail(session, error.endpoint)
+            with suppress(PortsideError):  # the error that is being reported matters more
+                for finding in diagnose_endpoint(session, error.endpoint):
+                    if finding.check not in GENERAL:  # of which the error itself says more
+                        output.note(f"known: {finding.what}")
+                        output.note(f"  mend: {finding.mend}")
         raise
 
 
 @contextmanager
 def _counted(reporter: Reporter, steps: tuple[Step, ...], *, command: str) -> Iterator[Reporter]:
-    """Where a step fails: what was done before it, and stays."""
+    """Where a step fails: its hint ends in what was done before it, and stays."""
     done: list[Step] = []
 
     @contextmanager
@@ -86,17 +107,14 @@ def _counted(reporter: Reporter, steps: tuple[Step, ...], *, command: str) -> It
 
     try:
         yield counting
-    except DeployError:
+    except DeployError as error:
         if done:
-            output.note(
-                f"  {len(done)} of {len(steps)} steps are done and stay: `{command}` goes on from "
-                "there, `portside destroy` removes what the project has"
+            before = f"{error.hint}\n" if error.hint else ""
+            error.hint = (
+                f"{before}{len(done)} of {len(steps)} steps are done and stay: `{command}` goes on "
+                "from there, `portside destroy` removes what the project has"
             )
         raise
-
-
-def _heard(line: LogLine) -> None:
-    output.note(f"  {line.stream}  {readable(line.message)}")
 
 
 @contextmanager

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import click
 
 from portside import config
-from portside.cli import change, output, plan, product, target
-from portside.cli.verification import verifier
+from portside.aws.session import Session
+from portside.cli import output, plan, product, target
+from portside.cli.product import Product
+from portside.deploy.plan.step import Step
 from portside.deploy.price.price import check_budget
 
 
@@ -50,18 +53,11 @@ def command(
 
     with output.activity(plan.LOOKING):
         looked = look()
-    plan.show_left_over(looked, where)
+    plan.show_left_over(looked, folder, where)
     if looked.steps:
         plan.show_prices(looked.prices, where)
-        steps = change.carry_out(
-            session,
-            project.name,
-            looked.steps,
-            plan_again=lambda: look().steps,
-            command="portside deploy",
-            break_lock=break_lock,
-            push=product.pusher(made, project, session),
-            verify=verifier(session, project),
+        steps = _carry_out(
+            looked.steps, lambda: look().steps, project, made, session, break_lock=break_lock
         )
     else:
         steps = ()
@@ -72,3 +68,29 @@ def command(
     else:
         for endpoint in project.endpoints:
             output.data(f"{endpoint.name} is InService")
+
+
+def _carry_out(
+    steps: tuple[Step, ...],
+    plan_again: Callable[[], tuple[Step, ...]],
+    project: config.Project,
+    made: Product,
+    session: Session,
+    *,
+    break_lock: bool,
+) -> tuple[Step, ...]:
+    # Here, because nothing to do is what most deployments find, and soon.
+    from portside.cli import change, product_image  # noqa: PLC0415 - see above
+    from portside.cli.verification import verifier  # noqa: PLC0415 - see above
+
+    push = None if made.image is None else product_image.pusher(made.image, project, session)
+    return change.carry_out(
+        session,
+        project.name,
+        steps,
+        plan_again=plan_again,
+        command="portside deploy",
+        break_lock=break_lock,
+        push=push,
+        verify=verifier(session, project),
+    )

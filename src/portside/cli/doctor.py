@@ -16,6 +16,7 @@ from portside.doctor.finding import Finding, Severity, examine, ordered
 from portside.doctor.log.diagnose import diagnose
 from portside.doctor.machine import gather as machine
 from portside.doctor.project import gather as project
+from portside.doctor.project.module import LeftBehind, left_behind
 from portside.errors import PortsideError, UsageError
 from portside.local import DEFAULT_PORT
 
@@ -53,9 +54,9 @@ def command(
     if endpoint is not None and log_file is not None:
         raise UsageError("a log is either an endpoint's or a file's", hint="leave out one of them")
     if log_file is not None:
-        findings, looked_at = _file(log_file), f"the log in `{log_file}`"
+        findings, looked_at = _file(log_file, folder), f"the log in `{log_file}`"
     elif endpoint is not None:
-        findings, looked_at = _endpoint(endpoint, where), f"the endpoint `{endpoint}`"
+        findings, looked_at = _endpoint(endpoint, where, folder), f"the endpoint `{endpoint}`"
     else:
         findings, looked_at = _project(folder, where), f"`{folder}`"
     if as_json:
@@ -66,16 +67,27 @@ def command(
         sys.exit(1)
 
 
-def _file(name: str) -> tuple[Finding, ...]:
-    with click.open_file(name, encoding="utf-8", errors="replace") as lines:
-        return diagnose(lines, where="stdin" if name == "-" else name)
+def _file(name: str, folder: Path) -> tuple[Finding, ...]:
+    try:
+        with click.open_file(name, encoding="utf-8", errors="replace") as lines:
+            return diagnose(lines, where="stdin" if name == "-" else name, own=_own(folder))
+    except OSError as error:
+        raise UsageError(
+            f"cannot read the log `{name}`: {error.strerror}",
+            hint="name a file of lines that were copied from CloudWatch, or `-` for stdin",
+        ) from error
 
 
-def _endpoint(name: str, where: str) -> tuple[Finding, ...]:
+def _endpoint(name: str, where: str, folder: Path) -> tuple[Finding, ...]:
     from portside.cli import target  # noqa: PLC0415 - brings boto3
     from portside.doctor.log.gather import diagnose_endpoint  # noqa: PLC0415 - likewise
 
-    return diagnose_endpoint(target.connect(where), name)
+    return diagnose_endpoint(target.connect(where), name, own=_own(folder))
+
+
+def _own(folder: Path) -> dict[str, LeftBehind]:
+    """The modules of the project in `folder`, if it is one, that instances do not have."""
+    return left_behind(project.gather(folder)) if folder.is_dir() else {}
 
 
 def _project(folder: Path, where: str) -> tuple[Finding, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from pathlib import Path, PurePosixPath
 
@@ -14,7 +15,7 @@ from portside.errors import UsageError
 CONFIG = """\
 # Every key is optional; what stands here are the defaults.
 
-name = "{name}"                     # the project, and its endpoint's name
+name = {name:<27}# the project, and its endpoint's name
 
 [model]
 # path = "model"                  # checkpoint folder or model file, relative to this file
@@ -35,6 +36,15 @@ HANDLER = '''\
 from __future__ import annotations
 
 
+class BadRequest(Exception):
+    """Answered with its status and message; any other exception with 500."""
+
+    status_code = 400
+
+    def __init__(self, message: str) -> None:
+        self.message = message
+
+
 def load_model(model_dir: str):
     """Called once at the start; `model_dir` holds your model's files, read-only."""
     return str.upper
@@ -42,8 +52,13 @@ def load_model(model_dir: str):
 
 def predict(data: list, model) -> list:
     """Called for each request; `data` is the list behind "strings" in the body."""
+    if not isinstance(data, list) or not all(isinstance(text, str) for text in data):
+        raise BadRequest('expected {"strings": ["a text", "another"]}')
     return [model(text) for text in data]
 '''
+
+IGNORED = ".portside/"
+"""What the commands make, as git is to know it."""
 
 REQUEST_FILE = "request.json"
 REQUEST = '{"strings": ["Ada Lovelace lives in London"]}\n'
@@ -58,7 +73,7 @@ REQUEST = '{"strings": ["Ada Lovelace lives in London"]}\n'
 )
 @click.option("--force", is_flag=True, help="Write the workflow anew where there is another.")
 def command(folder: Path, github_actions: bool, force: bool) -> None:
-    """Begin a project in DIR: portside.toml, inference.py and a request to try.
+    """Begin a project in DIR: portside.toml, inference.py, a request to try, and .gitignore.
 
     Files that are there already are left as they are. Where there is a model, its own
     task is served and no inference.py is written.
@@ -79,7 +94,7 @@ def command(folder: Path, github_actions: bool, force: bool) -> None:
         )
     folder.mkdir(parents=True, exist_ok=True)
     name = config.name_of(folder.resolve())
-    files = {config.FILE_NAME: CONFIG.format(name=name), REQUEST_FILE: REQUEST}
+    files = {config.FILE_NAME: CONFIG.format(name=f'"{name}"'), REQUEST_FILE: REQUEST}
     if not _has_model(folder):
         files[contract.DEFAULT_PROGRAM] = HANDLER
     for file_name, text in files.items():
@@ -89,11 +104,24 @@ def command(folder: Path, github_actions: bool, force: bool) -> None:
         else:
             file.write_text(text, encoding="utf-8")
             output.done(f"wrote {file}")
+    _ignore_what_is_made(folder / ".gitignore")
     if github_actions:
         _write_workflow(folder, force=force)
     output.title("Next")
     output.note(f"  portside deploy {shlex.quote(str(folder))}")
     output.note(f"  portside invoke {name} --file {shlex.quote(str(folder / REQUEST_FILE))}")
+
+
+def _ignore_what_is_made(file: Path) -> None:
+    """A line in `.gitignore`, below what stands there."""
+    lines = file.read_bytes() if file.exists() else b""
+    if IGNORED.rstrip("/") in (line.strip().strip("/") for line in os.fsdecode(lines).splitlines()):
+        output.note(f"  kept  {file}")
+        return
+    if lines and not lines.endswith(b"\n"):
+        lines += b"\n"
+    file.write_bytes(lines + IGNORED.encode() + b"\n")
+    output.done(f"{'added to' if lines else 'wrote'} {file}")
 
 
 def _write_workflow(folder: Path, *, force: bool) -> None:
@@ -122,6 +150,7 @@ def _write_workflow(folder: Path, *, force: bool) -> None:
     file.write_text(wanted, encoding="utf-8")
     output.done(f"wrote {file}")
     output.note("  set its variables in the repository's settings: they stand at its top")
+    output.note("  and say there, as `PORTSIDE`, what to install Portside from")
 
 
 def _is_beside(path: Path, root: Path, repository: Path) -> bool:

@@ -200,11 +200,11 @@ def status(folder: Path | None, as_json: bool) -> None:
                 entry["status"],
                 str(entry["invocations"]["cold"]),
                 str(entry["invocations"]["warm"]),
-                entry["reason"],
             ]
             for entry in endpoints
         ]
-        output.table(["endpoint", "status", "cold", "warm", "reason"], rows)
+        reasons = [entry["reason"] for entry in endpoints]
+        output.table(["endpoint", "status", "cold", "warm"], rows, below=reasons)
     else:
         output.data("no endpoints")
 

@@ -9,19 +9,10 @@ from datetime import UTC, datetime
 import click
 
 from portside.cli import output, target
-from portside.deploy.inventory import LOOKED_BACK, Holding, take_inventory
+from portside.deploy.inventory import Holding, take_inventory
 from portside.deploy.price.price import dollars
 
-_COLUMNS = [
-    "project",
-    "endpoint",
-    "kind",
-    "status",
-    "age",
-    "idle month",
-    "last request",
-    "ttl left",
-]
+COLUMNS = ["project", "endpoint", "kind", "status", "age", "idle month", "last call", "ttl left"]
 
 
 @click.command()
@@ -30,8 +21,8 @@ _COLUMNS = [
 def command(where: str, as_json: bool) -> None:
     """Show every endpoint that Portside made in the account and region, of all projects.
 
-    The cost is that of a month in which nobody calls, at AWS's list prices; the last request is
-    known to the hour.
+    The cost is that of a month in which nobody calls, at AWS's list prices; how long ago the last
+    call was is known to the hour, 60 days back.
 
     \b
     Example:
@@ -46,7 +37,7 @@ def command(where: str, as_json: bool) -> None:
     elif not found:
         output.data(f"nothing (account {session.account}, {session.region})")
     else:
-        output.table(_COLUMNS, [_row(one, now=now) for one in found])
+        output.table(COLUMNS, [row(one, now=now) for one in found])
 
 
 def described(one: Holding, *, now: float) -> dict[str, object]:
@@ -66,7 +57,8 @@ def duration(seconds: float) -> str:
     return f"{seconds / 3600:.0f} h" if abs(seconds) < 48 * 3600 else f"{seconds / 86400:.0f} d"
 
 
-def _row(one: Holding, *, now: float) -> list[str]:
+def row(one: Holding, *, now: float) -> list[str]:
+    """An endpoint for people."""
     left_s = one.ttl_left_s(now)
     return [
         one.project,
@@ -75,9 +67,7 @@ def _row(one: Holding, *, now: float) -> list[str]:
         one.status,
         duration(now - one.created_at),
         "unknown" if one.idle_month is None else dollars(one.idle_month),
-        f"none in {LOOKED_BACK.days} d"
-        if one.invoked_at is None
-        else f"{duration(now - one.invoked_at)} ago",
+        "none" if one.invoked_at is None else duration(now - one.invoked_at),
         "" if left_s is None else "over" if left_s <= 0 else duration(left_s),
     ]
 

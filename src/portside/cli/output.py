@@ -11,10 +11,11 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import click
+from rich.cells import cell_len
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import (
@@ -26,10 +27,10 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 from rich.style import Style
-from rich.table import Table
 from rich.text import Text
 
 from portside.artifact.quantity import size
+from portside.cli.table import fill, layout
 from portside.client.entity import Span
 from portside.errors import UsageError
 
@@ -107,14 +108,34 @@ def json_line(value: object) -> None:
     _out.print(Text(json.dumps(value, ensure_ascii=False)))
 
 
-def table(columns: list[str], rows: list[list[str]], *, aside: bool = False) -> None:
+def table(
+    columns: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    *,
+    below: Sequence[str] = (),
+    aside: bool = False,
+) -> None:
     """A result for people, to stdout; to stderr if it stands `aside` of the result."""
-    grid = Table(box=None, pad_edge=False, header_style="bold")
-    for column in columns:
-        grid.add_column(column, overflow="fold")
-    for row in rows:
-        grid.add_row(*map(escape, row))
-    (_err if aside else _out).print(grid)
+    console = _err if aside else _out
+    for line in layout(columns, rows, below=below, width=_width(console)):
+        console.print(line)
+
+
+def folded(text: str, *, first: str = "", indent: str = "") -> None:
+    """A result's line, to stdout, over several where the terminal is narrow; see `table.fill`."""
+    for line in fill(text, width=_width(_out), first=first, indent=indent):
+        data(line)
+
+
+def fits(text: str) -> bool:
+    """Whether a result's line fits into the terminal."""
+    width = _width(_out)
+    return width is None or cell_len(text) <= width
+
+
+def _width(console: Console) -> int | None:
+    """Cells of a terminal's line, or as many as `COLUMNS` says; in a pipe lines have no end."""
+    return console.width if console.is_terminal or "COLUMNS" in os.environ else None
 
 
 _MARKS = {"error": "[bold red]✗[/]", "warning": "[yellow]![/]", "note": "[blue]·[/]"}
@@ -150,6 +171,27 @@ def activity(text: str) -> Iterator[Callable[[str], None]]:
     with passing(text) as say:
         yield say
     done(text, detail=seconds(time.monotonic() - began))
+
+
+@contextmanager
+def relaying(text: str) -> Iterator[Callable[[str], None]]:
+    """As `activity`, of a program whose own lines are `relayed` meanwhile: it begins with a line.
+
+    What the function that it yields is told comes between those lines, in order.
+    """
+    began = time.monotonic()
+    note(f"… {text}")
+    if _err.is_terminal:
+        with _err.status(escape(text)) as status:
+            yield lambda new: status.update(escape(f"{text}: {new}"))
+    else:
+        yield lambda new: note(f"  {new}")
+    done(text, detail=seconds(time.monotonic() - began))
+
+
+def relayed(line: str) -> None:
+    """A line of another program's."""
+    _err.print(f"[dim]    {escape(printable(line))}[/dim]")
 
 
 @contextmanager
@@ -226,8 +268,9 @@ def _counted(
     def count(sent: int) -> None:
         nonlocal total
         total += sent
-        rate = total / max(time.monotonic() - began, 0.001)
-        say(f"{size(total)} of {size(total_bytes)}, {size(rate)}/s")
+        rate = round(total / max(time.monotonic() - began, 0.001))
+        so_far = f"{size(total)} of {size(total_bytes)}"
+        say(f"{so_far}, {size(rate)}/s" if rate else so_far)
 
     return count
 

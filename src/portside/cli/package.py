@@ -9,14 +9,11 @@ from typing import Any, Final
 import click
 
 from portside import config, contract
-from portside.archive.partial import write_whole
 from portside.artifact.bundle import Artifact, package
 from portside.artifact.proof.proof import Gate
 from portside.artifact.quantity import size
 from portside.artifact.report.markup import visible
-from portside.artifact.report.page import to_html
-from portside.artifact.report.report import Report, is_report, make_report, portable, to_json
-from portside.artifact.report.text import reasons, rows, sentence
+from portside.artifact.report.report import is_report, make_report, portable, to_json
 from portside.cli import output
 from portside.errors import BuildError, UsageError
 
@@ -109,7 +106,10 @@ def make(
     for name in (PAGE, REPORT):  # an earlier artifact's; the page is known by the other
         made.path.with_name(name).unlink(missing_ok=True)
     if made.proof is not None:
-        _show(make_report(made.proof, made))
+        from portside.cli import report_card  # noqa: PLC0415 - draws, which few commands need
+
+        report = make_report(made.proof, made)
+        report_card.show(report, data=path.with_name(REPORT), page=path.with_name(PAGE))
     return made
 
 
@@ -124,20 +124,6 @@ def _check_place(path: Path) -> None:
             "which is not one of Portside's",
             hint="name a file in another folder with `--output`, or move that one away",
         )
-
-
-def _show(report: Report) -> None:
-    """The report card, in files beside the artifact and in short on the terminal."""
-    path = report.artifact.path
-    page = path.with_name(PAGE)
-    write_whole(path.with_name(REPORT), to_json(report))
-    write_whole(page, to_html(report))
-    output.note("")
-    output.table(*rows(report), aside=True)
-    output.note(f"\n{sentence(report)}")
-    for reason in reasons(report):
-        output.note(f"  {reason}")
-    output.note(f"  the whole report: {page}")
 
 
 def _report_value(made: Artifact) -> object:

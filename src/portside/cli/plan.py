@@ -13,6 +13,7 @@ from portside import config
 from portside.artifact.quantity import size
 from portside.aws.session import Session
 from portside.cli import output, product, target
+from portside.cli.next_command import complete
 from portside.cli.product import Product
 from portside.deploy.current.current import Current
 from portside.deploy.current.observe import observe
@@ -37,6 +38,7 @@ _SIGNS = {
     "delete": "-",
 }
 
+_BELOW = "    "
 
 LOOKING = "looking at what is there"
 
@@ -59,7 +61,7 @@ def command(folder: Path, where: str, with_image: bool, as_json: bool) -> None:
     session = target.connect(where)
     with output.activity(LOOKING):
         looked = look(session, project, made)
-    show_left_over(looked, where)
+    show_left_over(looked, folder, where)
     if as_json:
         output.as_json([described(step, looked.prices) for step in looked.steps])
         return
@@ -109,19 +111,29 @@ def show(steps: tuple[Step, ...], project: str, session: Session) -> None:
     output.data(f"{project}: {count}{upload} ({place})")
     width = max(len(step.kind) for step in steps)
     for step in steps:
-        line = f"  {_SIGNS[step.verb]} {step.verb:6} {step.kind:{width}} {short(step.name)}"
-        output.data(f"{line}  ({short(step.reason)})")
-        for change in step.changes:
-            output.data(f"      {change.field}: {_shown(change.old)} → {_shown(change.new)}")
+        _show_step(f"  {_SIGNS[step.verb]} {step.verb:6} {step.kind:{width}} ", step)
 
 
-def show_left_over(looked: Look, where: str) -> None:
+def _show_step(first: str, step: Step) -> None:
+    """On one line where that fits, else with its name below."""
+    name, reason = short(step.name), f"({short(step.reason)})"
+    if output.fits(f"{first}{name}  {reason}"):
+        output.data(f"{first}{name}  {reason}")
+    else:
+        output.folded(f"{first.rstrip()}  {reason}", indent=_BELOW)
+        output.folded(name, first=_BELOW, indent=_BELOW)
+    for change in step.changes:
+        text = f"{change.field}: {_shown(change.old)} → {_shown(change.new)}"
+        output.folded(text, first=_BELOW, indent=f"{_BELOW}  ")
+
+
+def show_left_over(looked: Look, folder: Path, where: str) -> None:
     """Endpoints that a rename, or a table that was removed, leaves behind."""
-    there = "" if where == target.LOCAL else f" --target {where}"
     for name in looked.left_over:
+        remove = f"`portside destroy --endpoint {name}`"
         output.note(
             f"  {name} is there, and no longer in the project's file; "
-            f"`portside destroy --endpoint {name}{there}` removes it"
+            f"{complete(remove, folder, where=target.named(where))} removes it"
         )
 
 

@@ -8,26 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from portside import config
 from portside.artifact.bundle import Artifact
-from portside.artifact.report.report import percentile
-from portside.aws.session import Session
 from portside.cli import output, package, target
-from portside.deploy.apply.action import Progress, Pusher
-from portside.deploy.apply.repository import EcrRepository
 from portside.deploy.desired import resources
-from portside.deploy.desired.resources import TAG_PROJECT
-from portside.errors import ConfigError
-from portside.image.build import Image
-from portside.image.layout import Layout
-from portside.image.platform import Platform, platform_of
-from portside.image.publish import pending, publish
-from portside.image.reference import Reference
+
+if TYPE_CHECKING:
+    from portside.image.build import Image
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -50,7 +41,7 @@ class Product:
             size_bytes=self.artifact.size_bytes,
             digest=self.artifact.digest,
             memory_bytes=figures.resident_bytes if figures else None,
-            latency_ms=percentile(figures.latencies_ms, 50) if figures else None,
+            latency_ms=figures.latency_ms(50) if figures else None,
         )
 
     @property
@@ -80,54 +71,9 @@ def make(project: config.Project, *, where: str, with_image: bool = False) -> Pr
             output.note("  served with the packages that are installed here; with those of")
             output.note(f"  `{project.requirements.name}` by `--image`, which builds the image")
         return Product(artifact=package.make(project), image=None)
+    from portside.cli import product_image  # noqa: PLC0415 - the local AWS mostly needs no image
+
     is_in_image = project.model is None or project.model_in_image
     # The code lies in a layer of its own, so that a change of it sends no model.
     artifact = None if is_in_image else package.make(project, has_code=bool(project.dockerfile))
-    return Product(artifact=artifact, image=_image(project))
-
-
-def pusher(product: Product, project: config.Project, session: Session) -> Pusher:
-    """Who brings the product's image to its repository."""
-
-    def push(image: resources.Image, progress: Progress) -> None:
-        if product.image is None:
-            raise TypeError(f"the image `{image.name}` was not made")
-        destination = EcrRepository(
-            session=session,
-            target=Reference(registry=image.registry, repository=image.repository, tag=image.tag),
-            records=project.work_dir / "image" / "uploads",
-            tags={TAG_PROJECT: project.name},
-        )
-        todo = pending(product.image, destination)
-        publish(product.image, destination, todo, progress=progress.sent)
-
-    return push
-
-
-def _image(project: config.Project) -> Image:
-    from portside.cli import build  # noqa: PLC0415 - the local AWS mostly needs no image
-
-    recipe = build.make_recipe(
-        project,
-        platform=_platform(project),
-        requirements=None if project.dockerfile else project.requirements,
-        model_in_image=project.model_in_image,
-    )
-    layout = Layout(project.work_dir / "image")
-    return build.make(recipe, layout=layout, registry_of=cache(build.open_registry))
-
-
-def _platform(project: config.Project) -> Platform:
-    """What the project's instances run: they share one image, and an image is for one platform."""
-    wanted = {
-        platform_of(instance_type)
-        for endpoint in project.endpoints
-        for instance_type in endpoint.instance_types
-    }
-    if len(wanted) > 1:
-        raise ConfigError(
-            "the project's instances are of two platforms, and they share one image",
-            path="endpoint.instance_type",
-            hint="use Graviton (such as `ml.m7g.large`) for all of them or for none",
-        )
-    return wanted.pop()
+    return Product(artifact=artifact, image=product_image.make(project))

@@ -8,9 +8,9 @@ from typing import Any
 
 import click
 
-from portside import config
 from portside.aws.session import Session
-from portside.cli import change, output, plan, target
+from portside.cli import change, existing, output, plan, target
+from portside.cli.next_command import complete, completed
 from portside.config import Project
 from portside.deploy.desired.name import bucket_name
 from portside.deploy.desired.resources import Kind
@@ -27,6 +27,8 @@ from portside.deploy.rollback import (
 from portside.deploy.run.journal import history
 from portside.deploy.run.run import S3Book
 from portside.errors import UsageError
+
+COLUMNS = ["  config", "made (UTC)", "answered", "artifact", "image"]
 
 _DIGEST_SHOWN = 10
 
@@ -60,44 +62,53 @@ def command(
       portside rollback --list
     """
     back, folder = _parse(arguments)
-    project = config.load(folder)
+    there = target.named(where)
+    project = existing.load(folder, command=COMMAND, where=there)
     name = _named(project, endpoint)
     session = target.connect(where)
-    past = look_back(session, project.name, name)
-    if only_list:
-        _show(past, as_json=as_json)
-        return
-    if back is None and to is None:
-        to = _going_on(session, project.name, past)
-    chosen = choose(past, back=back or 1, to=to)
-
-    def make_plan() -> tuple[Step, ...]:
-        return rollback_steps(look_back(session, project.name, name), chosen)
-
-    steps = change.carry_out(
-        session,
-        project.name,
-        make_plan(),
-        plan_again=make_plan,
-        command=COMMAND,
-        break_lock=break_lock,
-    )
+    with completed(folder, where=there):
+        past = look_back(session, project.name, name)
+        if only_list:
+            _show(past, as_json=as_json)
+            return
+        if back is None and to is None:
+            again = complete(f"`{COMMAND} 1 --endpoint {name}`", folder, where=there)
+            to = _going_on(session, project.name, past, again=again)
+        chosen = choose(past, back=back or 1, to=to)
+        steps = _carry_out(session, project.name, past, chosen, break_lock=break_lock)
     if as_json:
         output.as_json([plan.described(step) for step in steps])
     else:
         output.data(f"{name} runs {chosen.config}")
+        deploy = complete("`portside deploy`", folder, where=there)
         if any(step.kind is Kind.SCALABLE_TARGET for step in steps):
-            output.note("  its auto scaling is off until the next `portside deploy`")
-        output.note("  the next `portside deploy` goes forward again")
+            output.note(f"  its auto scaling is off until the next {deploy}")
+        output.note(f"  the next {deploy} goes forward again")
 
 
-def _going_on(session: Session, project: str, past: Past) -> str | None:
+def _carry_out(
+    session: Session, project: str, past: Past, chosen: Version, *, break_lock: bool
+) -> tuple[Step, ...]:
+    def plan_again() -> tuple[Step, ...]:
+        return rollback_steps(look_back(session, project, past.endpoint), chosen)
+
+    return change.carry_out(
+        session,
+        project,
+        rollback_steps(past, chosen),
+        plan_again=plan_again,
+        command=COMMAND,
+        break_lock=break_lock,
+    )
+
+
+def _going_on(session: Session, project: str, past: Past, *, again: str) -> str | None:
     """Where a rollback that was cut led to, so that running it again does not go further."""
     bucket = bucket_name(account=session.account, region=session.region)
     config = unfinished(history(S3Book(session, bucket, project), count=1), past)
     if config:
         output.note(f"  going on to {config}: the last rollback did not end")
-        output.note("  to go back from what runs now: `portside rollback 1`")
+        output.note(f"  to go back from what runs now: {again}")
     return config
 
 
@@ -122,7 +133,7 @@ def _parse(arguments: tuple[str, ...]) -> tuple[int | None, Path]:
 def _count(number: str) -> int:
     if int(number) < 1:
         raise UsageError(
-            "cannot go back by 0 configs", hint="write `portside rollback` for the one before"
+            "cannot go back by 0 configs", hint="write 1 for the one before, or no number"
         )
     return int(number)
 
@@ -144,18 +155,22 @@ def _show(past: Past, *, as_json: bool) -> None:
     if as_json:
         output.as_json([_described(one) for one in past.versions])
         return
-    rows = [
+    output.table(COLUMNS, rows(past))
+
+
+def rows(past: Past) -> list[list[str]]:
+    """The versions for people; images only where they differ."""
+    has_images = len({one.image for one in past.versions}) > 1
+    return [
         [
-            "▶" if one.is_live else "",
-            one.config,
-            _date(one.created_at),
+            f"{'▶' if one.is_live else ' '} {one.config}",
+            _date(one.created_at).removesuffix("Z"),
             "yes" if one.is_verified else "not seen",
             _artifact(one),
-            _image(one),
+            _image(one) if has_images else "",
         ]
         for one in past.versions
     ]
-    output.table(["", "config", "made", "answered", "model artifact", "image"], rows)
 
 
 def _described(one: Version) -> dict[str, Any]:
@@ -178,7 +193,12 @@ def _artifact(one: Version) -> str:
 
 
 def _image(one: Version) -> str:
-    return ", ".join(reference.rpartition("/")[2] for reference in one.image)
+    """Of an image that is run by its digest that, as of artifacts."""
+    return ", ".join(
+        digest[:_DIGEST_SHOWN] if digest else reference.rpartition("/")[2]
+        for reference in one.image
+        for digest in [reference.partition("@sha256:")[2]]
+    )
 
 
 def _date(created_at: float) -> str:

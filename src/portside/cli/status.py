@@ -6,9 +6,8 @@ from pathlib import Path
 
 import click
 
-from portside import config
 from portside.aws import sagemaker
-from portside.cli import history, output, target
+from portside.cli import existing, history, output, target
 
 
 @click.command()
@@ -23,7 +22,7 @@ def command(folder: Path, where: str, only_history: bool, as_json: bool) -> None
     Example:
       portside status examples/ner
     """
-    project = config.load(folder)
+    project = existing.load(folder, command="portside status", where=target.named(where))
     session = target.connect(where)
     if only_history:
         history.show(session, project.name, as_json=as_json)
@@ -46,7 +45,8 @@ def command(folder: Path, where: str, only_history: bool, as_json: bool) -> None
         )
         return
     rows = [
-        [name, now.status, now.config_name, now.reason] if now else [name, "not deployed", "", ""]
+        [name, now.status, now.config_name] if now else [name, "not deployed", ""]
         for name, now in found
     ]
-    output.table(["endpoint", "status", "config", "reason"], rows)
+    reasons = [now.reason if now else "" for _, now in found]
+    output.table(["endpoint", "status", "config"], rows, below=reasons)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
 from portside.cli import local_process, output
+from portside.cli.next_command import completed
 
 if TYPE_CHECKING:
     from portside.aws.session import Session
@@ -20,15 +23,32 @@ AWS = "aws"
 
 
 def option(function: F) -> F:
-    """The option `--target` of every command that speaks to AWS."""
-    return click.option(
+    """The option `--target` of every command that speaks to AWS.
+
+    Next commands that its errors name get the same target, and its folder.
+    """
+
+    @wraps(function)
+    def told(*arguments: object, **options: object) -> object:
+        folder = options.get("folder")
+        known = folder if isinstance(folder, Path) else None
+        with completed(known, where=named(str(options["where"]))):
+            return function(*arguments, **options)
+
+    option = click.option(
         "--target",
         "where",
         type=click.Choice([LOCAL, AWS]),
         default=LOCAL,
         show_default=True,
         help="The local AWS, started when it is not running, or AWS itself.",
-    )(function)
+    )
+    return cast("F", option(told))
+
+
+def named(where: str) -> str | None:
+    """The target as a command has to name it; None for the one that it has by itself."""
+    return None if where == LOCAL else where
 
 
 def connect(where: str) -> Session:

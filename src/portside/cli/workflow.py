@@ -49,6 +49,7 @@ def text(workflow: Workflow) -> str:
         ("@INVOKE@", invoke),
         ("@PROJECT@", _scalar(str(workflow.project))),
         ("@VERSION@", __version__),
+        ("@EXTRAS@", "build,export,local"),
         ("@PLACE@", str(PLACE)),
     ):
         filled = filled.replace(mark, value)
@@ -95,7 +96,11 @@ permissions:
   contents: read
 
 env:
-  PORTSIDE: "portside[build,export,local]==@VERSION@"
+  # What `pip install` is given. Portside is on no package index yet, so put one of these here:
+  #   ./wheels/portside-@VERSION@-py3-none-any.whl[@EXTRAS@]
+  #   portside[@EXTRAS@] @ git+https://HOST/OWNER/portside@COMMIT
+  # What stands here is for the day that it is, or for an index of your own (PIP_INDEX_URL).
+  PORTSIDE: "portside[@EXTRAS@]==@VERSION@"
   PROJECT: @PROJECT@
 
 jobs:

@@ -11,9 +11,6 @@ from portside.errors import UsageError
 
 JSON: Final = "application/json"
 
-ASYNC_BYTES: Final = 1024**3
-"""Largest body of an asynchronous endpoint, by way of S3. DG async-inference."""
-
 _TYPE_BY_SUFFIX: Final = {
     ".json": JSON,
     ".jsonl": "application/jsonlines",
@@ -54,7 +51,7 @@ def limit_bytes(kind: Kind) -> int:
         case Kind.REALTIME:
             return contract.REALTIME_PAYLOAD_BYTES
         case Kind.ASYNC:
-            return ASYNC_BYTES
+            return contract.ASYNC_PAYLOAD_BYTES
         case _:
             assert_never(kind)
 

@@ -6,6 +6,7 @@ import re
 from typing import Final, assert_never
 
 from portside import contract
+from portside.config.endpoint_instance import check_instance_type
 from portside.config.endpoint_section import (
     Async,
     EndpointKind,
@@ -22,6 +23,8 @@ _SERVICE_PARTITION: Final = r"arn:aws[a-z-]*"
 _TTL_HOURS: Final = {"h": 1, "d": 24, "w": 7 * 24}
 _OWN_TAGS: Final = ("portside:", "aws:")
 """Portside's own tags, and those that AWS keeps for itself."""
+_OWN_TAG_COUNT: Final = 10
+"""Places that are left to Portside's own; see `deploy.desired.resources`."""
 
 
 def ttl_hours(text: str) -> int:
@@ -86,7 +89,8 @@ def _check_serverless(settings: Serverless, path: str) -> None:
 
 
 def _check_instances(settings: InstanceSection, path: str) -> None:
-    _check_instance_type(settings.instance_type, f"{path}.instance_type")
+    insists = settings.allow_unknown_instance_type
+    check_instance_type(settings.instance_type, f"{path}.instance_type", insists=insists)
     _check_arn(settings.kms_key, "kms", "key/", f"{path}.kms_key")
     if settings.vpc is not None:
         _check_vpc(settings.vpc, f"{path}.vpc")
@@ -105,7 +109,11 @@ def _check_realtime(settings: Realtime, path: str) -> None:
                 hint="use letters, digits and dashes, and each name once",
             )
         if variant.instance_type is not None:
-            _check_instance_type(variant.instance_type, f"{at}.instance_type")
+            check_instance_type(
+                variant.instance_type,
+                f"{at}.instance_type",
+                insists=settings.allow_unknown_instance_type,
+            )
         check_environment(variant.environment, f"{at}.environment")
     if settings.variants and not any(variant.weight for variant in settings.variants):
         raise ConfigError(
@@ -139,7 +147,7 @@ def _check_async(settings: Async, path: str) -> None:
 
 
 def _check_rollout(rollout: RolloutSection, path: str) -> None:
-    """Of a canary half at most, of a linear step a tenth to a half. BC TrafficRoutingConfig."""
+    """SageMaker takes steps of some sizes alone."""
     at, step = f"{path}.step_percent", rollout.step_percent
     if rollout.kind == "all_at_once":
         if step is not None:
@@ -151,7 +159,11 @@ def _check_rollout(rollout: RolloutSection, path: str) -> None:
         raise ConfigError(
             f"a {rollout.kind} rollout needs a size", path=at, hint="set it, for example to 10"
         )
-    _check_range(step, 1 if rollout.kind == "canary" else 10, 50, at)
+    least, most = {
+        "canary": contract.CANARY_PERCENT,
+        "linear": contract.LINEAR_STEP_PERCENT,
+    }[rollout.kind]
+    _check_range(step, least, most, at)
 
 
 def _check_vpc(vpc: VpcSection, path: str) -> None:
@@ -166,15 +178,6 @@ def _check_vpc(vpc: VpcSection, path: str) -> None:
                     path=f"{path}.{key}",
                     hint=f"write IDs such as `{prefix}0123456789abcdef0`",
                 )
-
-
-def _check_instance_type(name: str, path: str) -> None:
-    if not re.fullmatch(r"ml\.[a-z0-9-]+\.[a-z0-9-]+", name):
-        raise ConfigError(
-            f"`{name}` is not the name of an instance type",
-            path=path,
-            hint="choose one such as `ml.m5.large`, `ml.c7i.xlarge` or `ml.g5.xlarge`",
-        )
 
 
 def check_environment(environment: dict[str, str], path: str) -> None:
@@ -201,7 +204,7 @@ def check_environment(environment: dict[str, str], path: str) -> None:
 
 
 def _check_tags(tags: dict[str, str], path: str) -> None:
-    """BC Tag: 128 and 256 characters; a few of fifty are Portside's own."""
+    """Of what AWS takes, less those that are Portside's own."""
     for name, value in tags.items():
         if name.startswith(_OWN_TAGS):
             raise ConfigError(
@@ -209,15 +212,18 @@ def _check_tags(tags: dict[str, str], path: str) -> None:
                 path=path,
                 hint="choose a name that does not begin with `portside:` or `aws:`",
             )
-        if not re.fullmatch(r"[\w\s.:/=+@-]{1,128}", name) or not re.fullmatch(
-            r"[\w\s.:/=+@-]{0,256}", value
+        if not (
+            re.fullmatch(r"[\w\s.:/=+@-]*", name + value)
+            and 1 <= len(name) <= contract.TAG_KEY_LENGTH
+            and len(value) <= contract.TAG_VALUE_LENGTH
         ):
             raise ConfigError(
                 f"`{name}` and its value cannot be a tag",
                 path=path,
-                hint="use letters, digits, spaces and any of `_.:/=+-@`, 128 and 256 at most",
+                hint="use letters, digits, spaces and any of `_.:/=+-@`, "
+                f"{contract.TAG_KEY_LENGTH} and {contract.TAG_VALUE_LENGTH} at most",
             )
-    _check_range(len(tags), 0, 40, path)
+    _check_range(len(tags), 0, contract.TAG_COUNT - _OWN_TAG_COUNT, path)
 
 
 def _check_arn(arn: str | None, service: str, kind: str, path: str) -> None:

@@ -17,9 +17,9 @@ from portside import contract
 from portside.config.section import Section
 
 Percent = Annotated[int, msgspec.Meta(ge=1, le=100)]
-Seconds = Annotated[int, msgspec.Meta(ge=0, le=3600)]
-"""Of one wait of a rollout: an hour at most. BC WaitIntervalInSeconds, TerminationWaitInSeconds."""
+Seconds = Annotated[int, msgspec.Meta(ge=0, le=contract.ROLLOUT_WAIT_S)]
 InstanceCount = Annotated[int, msgspec.Meta(ge=1, le=100)]
+Concurrency = Annotated[int, msgspec.Meta(ge=1, le=contract.SERVERLESS_MAX_CONCURRENCY)]
 Weight = Annotated[float, msgspec.Meta(ge=0)]
 Positive = Annotated[float, msgspec.Meta(gt=0)]
 Cooldown = Annotated[int, msgspec.Meta(ge=0)]
@@ -31,8 +31,10 @@ RolloutKind = Literal["all_at_once", "canary", "linear"]
 class VpcSection(Section, frozen=True, kw_only=True):
     """`[endpoint.vpc]`: the network that the containers may reach. BC VpcConfig."""
 
-    subnets: Annotated[tuple[str, ...], msgspec.Meta(min_length=1, max_length=16)]
-    security_groups: Annotated[tuple[str, ...], msgspec.Meta(min_length=1, max_length=5)]
+    subnets: Annotated[tuple[str, ...], msgspec.Meta(min_length=1, max_length=contract.VPC_SUBNETS)]
+    security_groups: Annotated[
+        tuple[str, ...], msgspec.Meta(min_length=1, max_length=contract.VPC_SECURITY_GROUPS)
+    ]
 
 
 class CaptureSection(Section, frozen=True, kw_only=True):
@@ -53,8 +55,8 @@ class RolloutSection(Section, frozen=True, kw_only=True):
     """After each step, with an eye on the alarms."""
     termination_wait_s: Seconds = 0
     """From the last step until the old fleet is ended."""
-    alarms: Annotated[tuple[str, ...], msgspec.Meta(max_length=10)] = ()
-    """CloudWatch alarms that send all traffic back. BC AutoRollbackConfig: ten at most."""
+    alarms: Annotated[tuple[str, ...], msgspec.Meta(max_length=contract.ROLLBACK_ALARMS)] = ()
+    """CloudWatch alarms that send all traffic back. BC AutoRollbackConfig."""
 
 
 class ScalingSection(Section, frozen=True, kw_only=True):
@@ -84,8 +86,8 @@ class AsyncScalingSection(Section, frozen=True, kw_only=True):
 class ProvisionedScalingSection(Section, frozen=True, kw_only=True):
     """`[endpoint.scaling]` of a serverless endpoint: its provisioned concurrency."""
 
-    min_concurrency: Annotated[int, msgspec.Meta(ge=1, le=200)] = 1
-    max_concurrency: Annotated[int, msgspec.Meta(ge=1, le=200)]
+    min_concurrency: Concurrency = 1
+    max_concurrency: Concurrency
     target: Annotated[float, msgspec.Meta(gt=0, le=1)] = 0.7
     """The share that is in use. DG serverless-endpoints-autoscale has 0.7, too."""
     scale_in_cooldown_s: Cooldown = 300
@@ -132,6 +134,8 @@ class InstanceSection(EndpointSection, frozen=True, kw_only=True):
 
     instance_type: str = "ml.m5.large"
     instance_count: InstanceCount = 1
+    allow_unknown_instance_type: bool = False
+    """Whether an instance type is taken that Portside has not heard of."""
     vpc: VpcSection | None = None
     kms_key: str | None = None
     """The ARN of a KMS key for the instances' disks and for what is written to S3."""
@@ -141,8 +145,9 @@ class InstanceSection(EndpointSection, frozen=True, kw_only=True):
 class Realtime(InstanceSection, frozen=True, kw_only=True, tag_field="kind", tag="realtime"):
     """An endpoint on instances that run all the time."""
 
-    variants: Annotated[tuple[VariantSection, ...], msgspec.Meta(max_length=10)] = ()
-    """Ten at most. BC CreateEndpointConfig.ProductionVariants."""
+    variants: Annotated[
+        tuple[VariantSection, ...], msgspec.Meta(max_length=contract.PRODUCTION_VARIANTS)
+    ] = ()
     scaling: ScalingSection | None = None
     capture: CaptureSection | None = None
 

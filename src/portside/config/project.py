@@ -11,6 +11,7 @@ import os
 import re
 import tomllib
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final, assert_never
 
@@ -178,7 +179,7 @@ def _model_path(given: str | None, root: Path) -> Path | None:
             raise ConfigError(
                 f"there is no `{given}` in `{root}`",
                 path="model.path",
-                hint="set `model.path` to your checkpoint folder or model file",
+                hint=f"set `model.path` to your checkpoint folder or model file{_perhaps(path)}",
             )
         return path
     if (root / "model").is_dir():
@@ -216,9 +217,18 @@ def _handler_file(given: str | None, root: Path) -> Path | None:
         raise ConfigError(
             f"there is no file `{given}` in `{root}`",
             path="handler.file",
-            hint="set `handler.file` to the file with your `load_model` and `predict`",
+            hint="set `handler.file` to the file with your `load_model` and `predict`"
+            f"{_perhaps(file)}",
         )
     return file
+
+
+def _perhaps(missing: Path) -> str:
+    """What is called much like a file that is not there."""
+    folder = missing.parent
+    names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
+    nearest = get_close_matches(missing.name, names, n=1)
+    return f": is it `{nearest[0]}`?" if nearest else ""
 
 
 def _endpoints(file: FileSection, project: str) -> tuple[Endpoint, ...]:

@@ -1,12 +1,14 @@
 """What Portside made in an account: each endpoint with its age, its cost and its last request.
 
 endpoints with the tag ─▶ config, price, Invocations ─▶ Holding ─▶ `ls`
-                                                           └─▶ overdue ─▶ `reap`
+                                                           └─▶ overdue ─────▶ `reap`
+the journal ─▶ a `reap` that was cut ─▶ what it left of endpoints that are gone ─┘
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -23,8 +25,11 @@ from portside.deploy.desired.resources import (
     Desired,
     Endpoint,
     EndpointConfig,
+    Kind,
 )
+from portside.deploy.plan.plan import plan_removal
 from portside.deploy.price.price import prices
+from portside.deploy.run.journal import DONE, Entry
 
 LOOKED_BACK: Final = timedelta(days=60)
 """For the last request: what nobody called for so long is idle, whenever it was."""
@@ -32,6 +37,16 @@ LOOKED_BACK: Final = timedelta(days=60)
 PERIOD_S: Final = 3600
 """Of such points CloudWatch keeps 455 days, of a minute's 15. Source: API Reference of CloudWatch,
 GetMetricData."""
+
+REAP: Final = "portside reap"
+"""As the journal has it."""
+
+_SHARED: Final = {Kind.ARTIFACT, Kind.IMAGE, Kind.REPOSITORY}
+"""What all endpoints of a project need."""
+
+_AT_ONCE: Final = 8
+"""Questions of SageMaker, which tells the tags and the config of one endpoint at a time. Fewer than
+the ten connections that a client of botocore keeps open."""
 
 _HOUR_S: Final = 3600
 
@@ -74,16 +89,16 @@ def take_inventory(
     session: Session, *, now: float, project: str | None = None
 ) -> tuple[Holding, ...]:
     """Every endpoint with Portside's tag, or with that of one project, by project and name."""
-    listed = [
-        (one, sagemaker.list_tags(session, one.arn))
-        for one in sagemaker.list_endpoints(session, contains=project)
-    ]
-    ours = [
-        (one, tags)
-        for one, tags in listed
-        if TAG_PROJECT in tags and project in {None, tags[TAG_PROJECT]}
-    ]
-    variants = {one.name: _variants(session, one.name) for one, _ in ours}
+    listed = sagemaker.list_endpoints(session, contains=project)
+    with ThreadPoolExecutor(_AT_ONCE) as threads:
+        tagged = threads.map(lambda one: sagemaker.list_tags(session, one.arn), listed)
+        ours = [
+            (one, tags)
+            for one, tags in zip(listed, tagged, strict=True)
+            if TAG_PROJECT in tags and project in {None, tags[TAG_PROJECT]}
+        ]
+        found = threads.map(lambda made: _variants(session, made[0].name), ours)
+        variants = {one.name: each for (one, _), each in zip(ours, found, strict=True)}
     invoked = _last_invocations(session, variants, now=now)
     holdings = [
         Holding(
@@ -122,6 +137,31 @@ def owned_by(endpoints: Sequence[str], owned: Sequence[Owned], *, region: str) -
     """What goes with some endpoints of a project, and nothing that others may need."""
     return tuple(
         one for one in owned if any(_belongs(one.name, name, region=region) for name in endpoints)
+    )
+
+
+def is_cut(entries: Sequence[Entry]) -> bool:
+    """Whether a project's last run (the newest comes first) is a `reap` that did not end well."""
+    return bool(entries) and entries[0].command == REAP and entries[0].result != DONE
+
+
+def left_by_cut(
+    entries: Sequence[Entry], owned: Sequence[Owned], *, living: Collection[str], region: str
+) -> tuple[Owned, ...]:
+    """What such a run was to remove, is still there, and no endpoint that lives needs.
+
+    An endpoint goes before what it was made from, and its time to live goes with it; the journal
+    has had the whole plan since before the first step.
+    """
+    if not is_cut(entries):
+        return ()
+    needed = set(owned_by(sorted(living), owned, region=region))
+    return tuple(
+        one
+        for one in owned
+        if one not in needed
+        and not (living and one.kind in _SHARED)
+        and any(step.id in entries[0].steps for step in plan_removal((one,)))
     )
 
 

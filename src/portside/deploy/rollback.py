@@ -27,6 +27,8 @@ from portside.errors import DeployError
 COMMAND: Final = "portside rollback"
 """As the journal has it."""
 
+_LIST: Final = f"{COMMAND} --list --endpoint"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Version:
@@ -68,7 +70,9 @@ def look_back(session: Session, project: str, endpoint: str) -> Past:
         raise DeployError(
             f"cannot roll back the endpoint `{endpoint}`: "
             + ("it is not deployed" if now is None else f"it is not of the project `{project}`"),
-            hint="see what the project has with `portside status`",
+            hint="deploy it first: `portside deploy`"
+            if now is None
+            else "see what the project has with `portside status`",
         )
     made = {
         one: sagemaker.list_tags(session, one.arn)
@@ -105,22 +109,22 @@ def choose(past: Past, *, back: int = 1, to: str | None = None) -> Version:
     else:
         candidates = _earlier(past)
     if len(candidates) < back:
-        known = ", ".join(f"`{one.config}`" for one in past.versions if not one.is_live)
-        many = {0: "there is no earlier config", 1: "there is one earlier config"}.get(
+        many = {0: "there is no earlier config to go to", 1: "there is one earlier config"}.get(
             len(candidates), f"there are {len(candidates)} earlier configs"
         )
         raise DeployError(
             f"cannot roll back the endpoint `{past.endpoint}`: "
             + (f"there is no config `{to}` of its own" if to else many),
-            hint=f"name one with `--to`: {known}"
-            if known
-            else "deploy an earlier state of the project: `git checkout`, then `portside deploy`",
+            hint=f"choose one with `--to` of what `{_LIST} {past.endpoint}` shows"
+            if candidates or to
+            else "bring an earlier state of its files back, as `git checkout COMMIT` does, then "
+            "`portside deploy`; or remove what the project has: `portside destroy`",
         )
     chosen = candidates[back - 1]
     if not chosen.is_whole:
         raise DeployError(
             f"cannot roll back to `{chosen.config}`: a Model that it needs was deleted",
-            hint="choose another: `portside rollback --list` shows them",
+            hint=f"choose another with `--to` of what `{_LIST} {past.endpoint}` shows",
         )
     return chosen
 
@@ -204,7 +208,9 @@ def _earlier(past: Past) -> list[Version]:
     live = next((one for one in past.versions if one.is_live), None)
     if live is None:
         return others
-    return [one for one in others if one.created_at < live.created_at] or others
+    older = [one for one in others if one.created_at < live.created_at]
+    # One that came later and was never seen to answer is the update that failed.
+    return older or [one for one in others if one.is_verified or not live.is_verified]
 
 
 def _version(session: Session, made: sagemaker.Made, *, live: str, is_verified: bool) -> Version:

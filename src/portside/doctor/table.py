@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from portside.doctor.account import check as account
 from portside.doctor.finding import Check, Severity
-from portside.doctor.log.symptom import SYMPTOMS
+from portside.doctor.log.symptom import NOWHERE, SYMPTOMS
 from portside.doctor.machine import check as machine
 from portside.doctor.project import (
     archive,
@@ -15,6 +15,7 @@ from portside.doctor.project import (
     behavior,
     dockerfile,
     handler,
+    module,
     requirement,
     secret,
 )
@@ -25,10 +26,14 @@ PROJECT: Final[tuple[Check[Project], ...]] = (
     *archive.CHECKS,
     *secret.CHECKS,
     *handler.CHECKS,
+    *module.CHECKS,
     *behavior.CHECKS,
     *requirement.CHECKS,
     *dockerfile.CHECKS,
 )
+CERTAIN: Final = (*handler.CHECKS, module.RELATIVE)
+"""Errors in the code with which no instance of Portside's runtime starts."""
+
 MACHINE: Final = machine.CHECKS
 ACCOUNT: Final = account.CHECKS
 
@@ -47,7 +52,10 @@ def _row(check: Check[Any]) -> tuple[str, Severity, str, str]:
 def symptom_rows() -> Iterator[tuple[str, str, str, str]]:
     """Name, cause, way to mend and source, of each symptom in a log."""
     for symptom in SYMPTOMS:
-        yield symptom.name, symptom.cause, symptom.mend, symptom.source
+        words = [symptom.cause, symptom.mend]
+        for name, value in NOWHERE.items():
+            words = [each.replace(f"{{{name}}}", value) for each in words]
+        yield symptom.name, words[0], words[1], symptom.source
 
 
 def as_markdown() -> str:

@@ -8,9 +8,10 @@
                                                        └─▶ controller ─▶ capacity ─▶ instance
                                                            a process or container each
 
-Start reading at `gateway`, the path of a request; then `controller`, the life of an
-endpoint; `server` puts it all together. `protocol` speaks AWS's wire formats, from
-botocore's service models; `sigv4` checks who calls. Nothing here knows the rest of
+Start reading at `gateway`, the path of a request; then `endpoint.controller`, the life
+of an endpoint; `assembly` makes all the parts, `server` is the process around them.
+`protocol` speaks AWS's wire formats, from botocore's service models; `signature` checks
+who calls. Nothing here knows the rest of
 Portside: clients meet it over HTTP, as they meet AWS.
 """
 

@@ -20,6 +20,7 @@ from portside.errors import PortsideError, UsageError
 from portside.local import DEFAULT_IDLE_TIMEOUT_S, DEFAULT_PORT, listener, server
 from portside.local.data_folder import DataFolder
 from portside.local.instance.launcher import EngineChoice
+from portside.local.option import DEFAULT_ACCOUNT, DEFAULT_REGION, Options
 from portside.local.s3 import existing_store
 from portside.local.signature import own_key
 
@@ -44,7 +45,7 @@ def main() -> int:
         return error.exit_code
 
 
-def _serve(options: server.Options) -> int:
+def _serve(options: Options) -> int:
     try:
         server.run(options)
     except PortsideError:
@@ -85,15 +86,15 @@ class _Parser(argparse.ArgumentParser):
         raise UsageError(message, hint="run `python -m portside.local --help`")
 
 
-def _options() -> server.Options:
+def _options() -> Options:
     parser = _Parser(prog="python -m portside.local", description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="the folder to keep it all in")
     parser.add_argument("--port", type=_port, default=DEFAULT_PORT, help="0 takes a free one")
     parser.add_argument("--host", default=listener.LOOPBACK, help="the address to listen on")
     parser.add_argument("--allow-remote", action="store_true", help="let other machines reach it")
     parser.add_argument("--s3", metavar="URL", help="keep objects in the store that is there")
-    parser.add_argument("--account", type=_account, default=server.DEFAULT_ACCOUNT)
-    parser.add_argument("--region", type=_region, default=server.DEFAULT_REGION)
+    parser.add_argument("--account", type=_account, default=DEFAULT_ACCOUNT)
+    parser.add_argument("--region", type=_region, default=DEFAULT_REGION)
     parser.add_argument(
         "--engine", choices=[*EngineChoice], default=EngineChoice.AUTO, help="what runs instances"
     )
@@ -103,7 +104,7 @@ def _options() -> server.Options:
     parser.add_argument("--pace", type=_pace, default=1.0, help="1 to 60 times faster waits")
     parser.add_argument("--strict-payload", action="store_true", help="6 MB, not 25")
     chosen = parser.parse_args()
-    return server.Options(
+    return Options(
         data=chosen.data,
         host=chosen.host,
         allow_remote=chosen.allow_remote,

@@ -11,22 +11,16 @@ A fault anywhere on the way becomes the answer, in the protocol of the service t
 asked; whatever else is raised is a bug of ours: InternalFailure to the caller, the
 traceback to the log.
 
-Three paths are Portside's own, and not for web pages. `GET /_portside/health` needs no
-signature; `GET /_portside/endpoints` and `POST /_portside/reset` need one, for any service, as
-who can empty the folder must be able to read its keys.
+A few paths are Portside's own (`own_path`). Who answers behind the gateway stands in `part`.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import time
 import uuid
-from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from portside.local.asgi import (
     Body,
@@ -39,9 +33,11 @@ from portside.local.asgi import (
     send_response,
     unless_gone,
 )
-from portside.local.listener import is_loopback
+from portside.local.listener import is_from_program
+from portside.local.own_path import OWN_PREFIX, Owner, OwnPaths, json_response
+from portside.local.part import Parts
 from portside.local.protocol import parser, serializer
-from portside.local.protocol.call import Call, Handler, Value
+from portside.local.protocol.call import Call, Value
 from portside.local.protocol.fault import Fault
 from portside.local.protocol.message import ClientGoneError, Request, Response
 from portside.local.protocol.service import (
@@ -60,9 +56,11 @@ from portside.local.protocol.service import (
 from portside.local.protocol.validate import validate
 from portside.local.refusal import BUG, not_built, unavailable
 from portside.local.signature import sigv2, sigv4
-from portside.local.signature.denial import deny, leeway
+from portside.local.signature.claim import Claim, Denial, read_claim
+from portside.local.signature.denial import deny
 from portside.local.signature.key_ring import KeyRing
-from portside.local.state.store import StateFileError
+from portside.local.signature.proof import Asked, Prover, declared_hash
+from portside.local.state.database import StateFileError
 
 if TYPE_CHECKING:
     from portside.local.clock import Clock
@@ -73,11 +71,9 @@ CONTROL_PAYLOAD_BYTES: Final = 1024 * 1024
 INVOCATION_PAYLOAD_BYTES: Final = 64 * 1024 * 1024
 """Largest body of an invocation that is held in memory: ours, well above SageMaker's own limits,
 which depend on the endpoint and are refused by the runtime in its own words."""
-
 LAYER_PART_PAYLOAD_BYTES: Final = 28 * 1024 * 1024
 """Largest body of an UploadLayerPart: 20 MiB of a layer (BC LayerPartBlob) in base64, and names."""
 
-OWN_PREFIX: Final = "/_portside/"
 REGISTRY_PREFIX: Final = "/v2/"
 """The OCI distribution specification's; no bucket has a name as short."""
 
@@ -86,77 +82,13 @@ _NOT_A_PROGRAM: Final = "requests of web pages and for other hosts are refused"
 _log = logging.getLogger(__name__)
 
 
-class Objects(Protocol):
-    """Who answers S3."""
-
-    async def forward(
-        self,
-        request: Request,
-        body: AsyncIterator[bytes],
-        *,
-        body_hash: str,
-        seed: sigv4.Seed | None,
-    ) -> Response:
-        """Answer a request whose signature was checked, but for those of its body's chunks."""
-        ...
-
-
-class Registry(Protocol):
-    """Who answers docker, podman and skopeo."""
-
-    async def answer(self, request: Request, body: Body) -> Response:
-        """Answer a request under `/v2/`, whoever sent it."""
-        ...
-
-
-class Delegated(Protocol):
-    """Who answers IAM, STS, SNS, CloudWatch and Application Auto Scaling."""
-
-    async def answer(self, service: str, request: Request, body: bytes) -> Response:
-        """Answer a request whose signature was checked."""
-        ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Parts:
-    """What stands behind the gateway, while it stands."""
-
-    objects: Objects
-    delegated: Delegated
-    registry: Registry
-    operations: Mapping[str, Mapping[str, Handler]]
-    """Handlers by botocore's names of service and operation."""
-
-
-class Platform(Protocol):
-    """Who owns the parts, and can clear them away and put them up again."""
+class Platform(Owner, Protocol):
+    """Who owns the parts, and hands them out."""
 
     @property
     def parts(self) -> Parts | None:
         """The parts; None while they are not there."""
         ...
-
-    def health(self) -> dict[str, Any]:
-        """What is running and how it fares."""
-        ...
-
-    def endpoints(self) -> list[dict[str, Any]]:
-        """What runs of every endpoint, and how many invocations it had."""
-        ...
-
-    async def reset(self) -> None:
-        """Empty everything."""
-        ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
-    """A request with what it says of itself."""
-
-    request: Request
-    request_id: str
-    claim: sigv4.Claim
-    service: Service
 
 
 class Gateway:
@@ -174,9 +106,10 @@ class Gateway:
     ) -> None:
         self._platform = platform
         self._keys = KeyRing(keys, clock=clock)
+        self._prover = Prover(self._keys, clock=clock)
+        self._own_paths = OwnPaths(platform, prove=self._read_proved)
         self._account = account
         self._region = region
-        self._clock = clock
         self._loopback_only = loopback_only
         # Each takes some 120 MB while it is read and decoded, and clients send a dozen at once.
         self._one_layer_part = asyncio.Lock()
@@ -203,7 +136,7 @@ class Gateway:
 
     async def _answer(self, request: Request, body: Body, *, request_id: str) -> Outgoing:
         """Whatever happens, something that can be sent."""
-        claim = sigv4.read_claim(request)
+        claim = read_claim(request)
         try:
             response = await self._respond(request, claim, body, request_id=request_id)
             return encode_response(response, request_id=request_id)
@@ -222,15 +155,15 @@ class Gateway:
         return encode_response(response, request_id=request_id)
 
     async def _respond(
-        self, request: Request, claim: sigv4.Claim | sigv4.Denial, body: Body, *, request_id: str
+        self, request: Request, claim: Claim | Denial, body: Body, *, request_id: str
     ) -> Response:
         if request.path.startswith(OWN_PREFIX):
-            return await self._answer_own(request, claim, body, request_id=request_id)
+            return await self._answer_own(request, body, claim=claim, request_id=request_id)
         if _is_for_registry(request, claim):
             return await self._answer_registry(request, body)
         if sigv2.is_link(request):
             return await self._answer_link(request, body)
-        if isinstance(claim, sigv4.Denial):
+        if isinstance(claim, Denial):
             raise deny(_who_refuses(request, claim), claim)
         service = find_service(claim.service, request)
         if service is None:
@@ -238,34 +171,39 @@ class Gateway:
         asked = Asked(request=request, request_id=request_id, claim=claim, service=service)
         if not _is_layer_part(asked):
             return await self._answer_signed(asked, body)
-        await self._check_key(asked, body)
+        await self._prover.check_key(asked, body)
         async with self._one_layer_part:
             return await self._answer_signed(asked, body)
 
+    async def _answer_own(
+        self, request: Request, body: Body, *, claim: Claim | Denial, request_id: str
+    ) -> Response:
+        if not is_from_program(request, loopback_only=self._loopback_only):
+            return json_response(403, {"error": _NOT_A_PROGRAM})
+        return await self._own_paths.answer(request, body, claim=claim, request_id=request_id)
+
     async def _answer_registry(self, request: Request, body: Body) -> Response:
-        if not _from_a_program(request, loopback_only=self._loopback_only):
-            return _json(403, {"errors": [{"code": "DENIED", "message": _NOT_A_PROGRAM}]})
+        if not is_from_program(request, loopback_only=self._loopback_only):
+            return json_response(403, {"errors": [{"code": "DENIED", "message": _NOT_A_PROGRAM}]})
         return await self._parts().registry.answer(request, body)
 
     async def _answer_link(self, request: Request, body: Body) -> Response:
-        verdict = sigv2.verify(request, secrets=self._keys, now=self._now())
-        if isinstance(verdict, sigv4.Denial):
-            raise deny(S3, verdict)
+        self._prover.prove_link(request)
         return await self._parts().objects.forward(
             request, aiter(body), body_hash=sigv4.UNSIGNED_PAYLOAD, seed=None
         )
 
     async def _answer_signed(self, asked: Asked, body: Body) -> Response:
         if asked.service is S3:
-            declared = _declared_hash(asked)
-            seed = self._prove(asked, body_hash=declared).seed
+            declared = declared_hash(asked)
+            seed = self._prover.prove(asked, body_hash=declared).seed
             return await self._parts().objects.forward(
                 asked.request, body.checked(declared), body_hash=declared, seed=seed
             )
         caller, content = await self._read_proved(asked, body)
         if asked.service in DELEGATED:
-            if asked.service not in GLOBAL and asked.claim.region != self._region:
-                raise _other_region(asked.claim.region, self._region)
+            if asked.service not in GLOBAL:
+                self._check_region(asked)
             delegated = self._parts().delegated
             answer = await delegated.answer(asked.service.name, asked.request, content)
             return self._keys.reissue(answer, caller=caller) if asked.service is STS else answer
@@ -278,8 +216,7 @@ class Gateway:
         handlers = self._parts().operations.get(asked.service.name, {})
         if operation.name not in handlers:
             raise not_built(f"`{asked.service.name}:{operation.name}`")
-        if asked.claim.region != self._region:
-            raise _other_region(asked.claim.region, self._region)
+        self._check_region(asked)
         params = await _parse(operation, asked.request, content)
         call = Call(
             service=asked.service.name,
@@ -292,33 +229,13 @@ class Gateway:
         )
         return serializer.serialize(operation, await handlers[operation.name](call))
 
-    async def _check_key(self, asked: Asked, body: Body) -> None:
-        """Refuse whose key is not known before memory is given to what he sends."""
-        secret = self._keys.secret_of(asked.claim.access_key_id, token=asked.claim.token)
-        if isinstance(secret, sigv4.Reason):
-            async for _ in body:  # to its end, so that he hears why
-                pass
-            raise deny(asked.service, sigv4.Denial(reason=secret))
-
     async def _read_proved(self, asked: Asked, body: Body) -> tuple[sigv4.Caller, bytes]:
         content = await body.read(limit=_body_limit(asked))
-        return self._prove(asked, body_hash=body.sha256), content
+        return self._prover.prove(asked, body_hash=body.sha256), content
 
-    def _prove(self, asked: Asked, *, body_hash: str) -> sigv4.Caller:
-        verdict = sigv4.verify(
-            asked.request,
-            asked.claim,
-            body_hash=body_hash,
-            secrets=self._keys,
-            now=self._now(),
-            leeway=leeway(asked.service),
-        )
-        if isinstance(verdict, sigv4.Denial):
-            raise deny(asked.service, verdict)
-        return verdict
-
-    def _now(self) -> datetime:
-        return datetime.fromtimestamp(self._clock.now_ms() / 1000, UTC)
+    def _check_region(self, asked: Asked) -> None:
+        if asked.claim.region != self._region:
+            raise _other_region(asked.claim.region, self._region)
 
     def _parts(self) -> Parts:
         parts = self._platform.parts
@@ -326,54 +243,14 @@ class Gateway:
             raise unavailable("The local SageMaker is being emptied. Try again in a moment.")
         return parts
 
-    async def _answer_own(
-        self, request: Request, claim: sigv4.Claim | sigv4.Denial, body: Body, *, request_id: str
-    ) -> Response:
-        if not _from_a_program(request, loopback_only=self._loopback_only):
-            return _json(403, {"error": _NOT_A_PROGRAM})
-        match request.method, request.path.removeprefix(OWN_PREFIX):
-            case "GET", "health":
-                return _json(200, self._platform.health())
-            case "GET", "endpoints":
-                await self._prove_own(request, claim, body, request_id=request_id)
-                return _json(200, {"endpoints": self._platform.endpoints()})
-            case "POST", "reset":
-                await self._prove_own(request, claim, body, request_id=request_id)
-                await self._platform.reset()
-                return _json(200, {"status": "empty"})
-            case _:
-                known = "`GET health`, `GET endpoints` and `POST reset`"
-                return _json(404, {"error": f"there are {known}"})
-
-    async def _prove_own(
-        self, request: Request, claim: sigv4.Claim | sigv4.Denial, body: Body, *, request_id: str
-    ) -> None:
-        if isinstance(claim, sigv4.Denial):
-            raise deny(RUNTIME, claim)
-        asked = Asked(request=request, request_id=request_id, claim=claim, service=RUNTIME)
-        await self._read_proved(asked, body)
-
 
 # --- Rules and refusals ------------------------------------------------------
 
 
-def _json(status: int, content: dict[str, Any]) -> Response:
-    body = json.dumps(content).encode() + b"\n"
-    return Response(status=status, headers=(("Content-Type", "application/json"),), body=body)
-
-
-def _from_a_program(request: Request, *, loopback_only: bool) -> bool:
-    """Whether no browser sent it, and it was meant for this machine (against DNS rebinding)."""
-    host = (request.header("host") or "").rpartition(":")
-    name = host[0] if host[2].isdecimal() else "".join(host)
-    from_browser = request.header("origin") or request.header("sec-fetch-site")
-    return not from_browser and (is_loopback(name) or not loopback_only)
-
-
-def _is_for_registry(request: Request, claim: sigv4.Claim | sigv4.Denial) -> bool:
+def _is_for_registry(request: Request, claim: Claim | Denial) -> bool:
     """Whether it is for `/v2/`, and no object of a bucket that stands in the host's name."""
     is_there = f"{request.path}/".startswith(REGISTRY_PREFIX)
-    return is_there and isinstance(claim, sigv4.Denial) and not sigv2.is_link(request)
+    return is_there and isinstance(claim, Denial) and not sigv2.is_link(request)
 
 
 def _body_limit(asked: Asked) -> int:
@@ -398,20 +275,12 @@ async def _parse(operation: Operation, request: Request, content: bytes) -> dict
     return params
 
 
-def _who_refuses(request: Request, claim: sigv4.Claim | sigv4.Denial) -> Service:
+def _who_refuses(request: Request, claim: Claim | Denial) -> Service:
     """In whose words a fault is told; on our own paths in those of the runtime, plain JSON."""
     if request.path.startswith(OWN_PREFIX):
         return RUNTIME
-    known = None if isinstance(claim, sigv4.Denial) else find_service(claim.service, request)
+    known = None if isinstance(claim, Denial) else find_service(claim.service, request)
     return known or guess_service(request)
-
-
-def _declared_hash(asked: Asked) -> str:
-    declared = sigv4.declared_hash(asked.request, asked.claim)
-    if declared is None:
-        message = "Missing required header for this request: x-amz-content-sha256"
-        raise Fault("InvalidRequest", message)
-    return declared
 
 
 def _other_region(asked: str, ours: str) -> Fault:

@@ -16,6 +16,7 @@ from typing import Final
 
 from portside.errors import PortsideError, UsageError
 from portside.local import DEFAULT_PORT
+from portside.local.protocol.message import Request
 from portside.local.signature.own_key import ACCESS_KEY_ID, SECRET_ACCESS_KEY
 
 LOOPBACK: Final = "127.0.0.1"
@@ -50,6 +51,14 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
         return False
+
+
+def is_from_program(request: Request, *, loopback_only: bool) -> bool:
+    """Whether no browser sent it, and it was meant for this machine (against DNS rebinding)."""
+    host = (request.header("host") or "").rpartition(":")
+    name = host[0] if host[2].isdecimal() else "".join(host)
+    from_browser = request.header("origin") or request.header("sec-fetch-site")
+    return not from_browser and (is_loopback(name) or not loopback_only)
 
 
 @contextmanager

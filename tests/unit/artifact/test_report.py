@@ -9,7 +9,7 @@ import pytest
 
 from portside.artifact.folder.content import LeftOut
 from portside.artifact.proof.proof import Likeness
-from portside.artifact.report.report import make_report, percentile, to_json
+from portside.artifact.report.report import make_report, to_json
 from tests.unit.artifact.report_values import (
     MB,
     make_artifact,
@@ -177,7 +177,9 @@ def test_a_name_that_is_not_utf_8_is_spelled_out():
 def test_percentiles_are_values_that_were_measured(
     values: tuple[float, ...], percent: float, expected: float
 ):
-    assert percentile(values, percent) == expected
+    figures = make_figures(7.0, latencies_ms=values)
+
+    assert figures.latency_ms(percent) == expected
 
 
 def test_a_cold_start_is_download_unpacking_and_loading():

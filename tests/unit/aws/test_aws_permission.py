@@ -45,8 +45,8 @@ UPLOAD = (
 POLICIES = {
     "To look: `plan`, `status`, `rollback --list`": (Purpose.PLAN,),
     "To deploy: `deploy`, `rollback`, `build --push`": (Purpose.PLAN, Purpose.DEPLOY),
-    "To remove: `destroy`, `reap`": (Purpose.DESTROY, Purpose.LIST),
-    "To list: `ls`, `reap --dry-run`": (Purpose.LIST,),
+    "To remove: `destroy`, `reap`, `reap --dry-run`": (Purpose.DESTROY, Purpose.LIST),
+    "To list: `ls`": (Purpose.LIST,),
     "To ask for predictions: `invoke`, `export`": (Purpose.INVOKE,),
     "To read logs: `logs`": (Purpose.LOGS,),
     "To look for trouble: `doctor --target aws`": (Purpose.DOCTOR,),

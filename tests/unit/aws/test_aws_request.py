@@ -53,6 +53,8 @@ CALLS: list[Call] = [
     lambda it: s3.secure_bucket(it, BUCKET),
     lambda it: s3.object_exists(it, BUCKET, "ner/artifacts/1/model.tar.gz"),
     lambda it: s3.list_keys(it, BUCKET, prefix="ner/"),
+    lambda it: s3.list_folders(it, BUCKET),
+    lambda it: s3.delete_prefix(it, BUCKET, prefix="ner/journal/1/"),
     lambda it: s3.list_kept_keys(it, BUCKET, prefix="ner/artifacts/"),
     lambda it: s3.remove_bucket(it, BUCKET),
     lambda it: ConditionalObject(it, BUCKET, "ner/lock").read(),
@@ -70,12 +72,14 @@ CALLS: list[Call] = [
     lambda it: ecr.describe_image(it, REPOSITORY, DIGEST),
     lambda it: repository.repository_tags(it, REPOSITORY),
     lambda it: repository.delete_repository(it, REPOSITORY),
+    lambda it: repository.set_tags(it, REPOSITORY, tags=TAGS, removed=["team"]),
     lambda it: iam.get_role(it, "portside-eu-west-1-ner", policy_name="portside"),
     lambda it: iam.list_roles(it, path="/portside/"),
     lambda it: iam.denied_actions(it, "arn:aws:iam::123456789012:role/mine", policy=POLICY),
     lambda it: iam.create_role(it, "ner", path="/portside/", trust=POLICY, tags=TAGS),
     lambda it: iam.update_trust(it, "ner", trust=POLICY),
     lambda it: iam.put_policy(it, "ner", policy_name="portside", policy=POLICY),
+    lambda it: iam.set_tags(it, "ner", tags=TAGS, removed=["team"]),
     lambda it: iam.delete_role(it, "ner", policy_name="portside"),
     lambda it: sagemaker.describe_model(it, "ner-0123456789"),
     lambda it: sagemaker.describe_endpoint_config(it, "ner-0123456789"),
@@ -181,4 +185,9 @@ def test_every_request_is_allowed_and_none_is_left_out(session: Session, network
     # boto3 itself sends files; a bucket's versions and parts are removed where there are some.
     others = {operations("s3")[name] for name in UPLOAD} | {"GetCallerIdentity", "DeleteObjects"}
     left_out = {one.operation for one in PERMISSIONS} - sent - others
-    assert left_out == {"GetRolePolicy", "ListTagsForResource"}, "what an answer is needed for"
+    assert left_out == {
+        "GetRolePolicy",
+        "ListTagsForResource",
+        "TagResource",
+        "UntagResource",
+    }, "what an answer is needed for"

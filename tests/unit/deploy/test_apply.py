@@ -130,7 +130,13 @@ POLICY = {
         {"Action": "logs:PutLogEvents", "Resource": "*"},
     ]
 }
-GIVEN = GivenRole(name="mine", arn="arn:aws:iam::123456789012:role/mine", trust={}, policy=POLICY)
+GIVEN = GivenRole(
+    endpoint="ner",
+    name="mine",
+    arn="arn:aws:iam::123456789012:role/mine",
+    trust={},
+    policy=POLICY,
+)
 
 
 class FakeIam:

@@ -32,6 +32,7 @@ from portside.deploy.desired.resources import (
     ScalingPolicy,
 )
 from portside.deploy.desired.resources import Endpoint as WantedEndpoint
+from portside.deploy.desired.tag import recorded
 from portside.errors import DeployError
 from tests.unit.deploy.deploy_parts import DATA, IMAGE, WHERE, project, wanted
 
@@ -75,6 +76,7 @@ def test_tags_and_a_time_to_live_change_no_name() -> None:
     assert the(tagged, WantedEndpoint).tags == {
         "team": "search",
         "portside:project": "ner",
+        "portside:tags": recorded({"team": ""})["portside:tags"],
         "portside:ttl": "7d",
     }
     assert "portside:ttl" not in the(tagged, EndpointConfig).tags

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from portside.deploy.desired.resources import Kind
 from portside.deploy.plan.step import Step, Verb
-from portside.deploy.run.journal import Journal, history, plan_digest
+from portside.deploy.run.journal import KEPT_RUNS, Journal, history, plan_digest
 from portside.deploy.run.runner import Runner
 from portside.errors import DeployError, RemoteError
 
@@ -38,6 +39,11 @@ class FakeBook:
 
     def read(self, name: str) -> bytes:
         return self.pages[name]
+
+    def remove(self, run: str) -> None:
+        if self.is_down:
+            raise RemoteError("no", service="s3", operation="DeleteObjects", code="Unreachable")
+        self.pages = {name: page for name, page in self.pages.items() if f"{run}/" not in name}
 
 
 def seconds() -> Iterator[datetime]:
@@ -116,6 +122,72 @@ def test_history_is_newest_first_and_knows_the_killed() -> None:
         ("ann@box (process 1)", "portside deploy", "done"),
     ]
     assert history(book, count=1) == []
+
+
+@pytest.mark.parametrize(
+    ("ends", "done", "stopped_at"),
+    [
+        ((None, None), 2, None),
+        ((None, DeployError("no capacity")), 1, "create Endpoint ner"),
+        ((DeployError("no"),), 0, "create Model ner-1"),
+        ((None, KeyboardInterrupt()), 1, "create Endpoint ner"),
+    ],
+)
+def test_history_tells_what_was_done_from_what_was_planned(
+    ends: tuple[BaseException | None, ...], done: int, stopped_at: str | None
+) -> None:
+    book = FakeBook()
+    own = journal(book)
+
+    with suppress(DeployError, KeyboardInterrupt), own.run("portside deploy", STEPS):
+        for step, end in zip(STEPS, ends, strict=False):
+            with own.step(step):
+                if end is not None:
+                    raise end
+
+    (entry,) = history(book, count=5)
+    assert (entry.done, len(entry.steps), entry.stopped_at) == (done, 2, stopped_at)
+
+
+@pytest.mark.parametrize(("pages", "stopped_at"), [(1, "create Model ner-1"), (2, STEPS[1].id)])
+def test_a_run_that_was_killed_stopped_at_the_step_after_the_last_that_ended(
+    pages: int, stopped_at: str
+) -> None:
+    book = FakeBook()
+    own = journal(book)
+    with own.run("portside deploy", STEPS):
+        for step in STEPS:
+            with own.step(step):
+                pass
+    book.pages = dict(sorted(book.pages.items())[:pages])
+
+    (entry,) = history(book, count=5)
+    assert (entry.result, entry.done, entry.stopped_at) == ("interrupted", pages - 1, stopped_at)
+
+
+def test_the_last_runs_are_kept_and_older_ones_go_when_a_run_has_ended() -> None:
+    book, clock = FakeBook(), seconds()
+    book.pages = {f"20250101T{number:06}Z-old/0000.json": b"{}" for number in range(KEPT_RUNS)}
+    oldest, *others = book.names()
+
+    with journal(book, "ann", clock).run("portside deploy", STEPS):
+        assert oldest in book.pages
+
+    assert oldest not in book.pages
+    assert set(others) < set(book.pages)
+    assert len({name.partition("/")[0] for name in book.pages}) == KEPT_RUNS
+    assert history(book, count=1)[0].result == "done"
+
+
+def test_a_journal_that_cannot_be_pruned_fails_no_run() -> None:
+    book = FakeBook()
+    book.pages = {f"2025{number:04}T000000Z-old/0000.json": b"{}" for number in range(200)}
+    own = journal(book)
+
+    with own.run("portside deploy", STEPS):
+        book.is_down = True
+
+    assert len(book.pages) == 201
 
 
 def test_what_was_done_is_no_failure_because_it_cannot_be_written_down() -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -75,6 +76,14 @@ def lock(
     return Lock(register, claim, clock=clock, is_gone=lambda found: found.run in gone)
 
 
+@contextmanager
+def held(own: Lock, *, heartbeat_s: float = 10.0) -> Iterator[Callable[[], None]]:
+    """As a run holds it."""
+    own.acquire()
+    with own.kept(heartbeat_s=heartbeat_s) as check:
+        yield check
+
+
 def test_one_holds_it_and_the_other_is_told_who() -> None:
     register = FakeRegister()
     lock(register, "ann").acquire()
@@ -93,9 +102,9 @@ def test_one_holds_it_and_the_other_is_told_who() -> None:
 def test_what_is_given_back_is_free() -> None:
     register = FakeRegister()
 
-    with lock(register, "ann").held():
+    with held(lock(register, "ann")):
         pass
-    with lock(register, "bob").held() as check:
+    with held(lock(register, "bob")) as check:
         check()
 
     assert register.body is None
@@ -131,7 +140,7 @@ def test_a_heartbeat_notices_the_loss() -> None:
     first = lock(register, "ann")
     beaten = threading.Event()
 
-    with first.held(heartbeat_s=0.005) as check:
+    with held(first, heartbeat_s=0.005) as check:
         lock(register, "bob").acquire(break_it=True)
         seen = len(register.calls)
         while len(register.calls) < seen + 2:  # a heartbeat: replace, then read
@@ -145,7 +154,7 @@ def test_heartbeats_keep_it_fresh() -> None:
     register = FakeRegister()
     beaten = threading.Event()
 
-    with lock(register, "ann").held(heartbeat_s=0.005) as check:
+    with held(lock(register, "ann"), heartbeat_s=0.005) as check:
         while register.calls.count("replace") < 3:
             beaten.wait(0.005)
         check()

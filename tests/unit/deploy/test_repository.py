@@ -437,6 +437,17 @@ def test_a_name_of_another_region_is_refused(ecr: FakeEcr) -> None:
     assert not ecr.calls
 
 
+@pytest.mark.parametrize("repository", ["x", "x" * 257])
+def test_a_name_that_ecr_does_not_take_is_refused(ecr: FakeEcr, repository: str) -> None:
+    with pytest.raises(
+        UsageError, match=f"ECR takes no repository called `{repository}`"
+    ) as caught:
+        check_access(ecr.session(), parse(f"{HOST}/{repository}:1"))
+
+    assert caught.value.hint == "choose a name of 2 to 256 characters"
+    assert not ecr.calls
+
+
 def test_a_missing_repository_is_no_obstacle(ecr: FakeEcr) -> None:
     check_access(ecr.session(), parse(f"{HOST}/ner:1"))
 

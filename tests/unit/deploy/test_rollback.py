@@ -19,7 +19,13 @@ from portside.errors import DeployError
 
 
 def version(
-    name: str, made: float, *, live: bool = False, image: str = "i", instance: str = "ml.m5.large"
+    name: str,
+    made: float,
+    *,
+    live: bool = False,
+    image: str = "i",
+    instance: str = "ml.m5.large",
+    verified: bool = False,
 ) -> Version:
     return Version(
         config=name,
@@ -28,6 +34,7 @@ def version(
         image=(image,),
         instance_types={"AllTraffic": instance},
         is_live=live,
+        is_verified=verified,
     )
 
 
@@ -45,6 +52,8 @@ TARGET = TargetNow(
     most=4,
 )
 
+
+LIST = "--list --endpoint ner` shows"
 
 V1, V2, V3 = version("ner-1", 1), version("ner-2", 2), version("ner-3", 3, live=True)
 
@@ -64,6 +73,14 @@ def test_an_early_state_that_was_deployed_again_goes_back_to_the_newest_other() 
     assert choose(past(version("ner-1", 1, live=True), V2, version("ner-3", 3))).config == "ner-3"
 
 
+def test_an_update_that_failed_is_nothing_to_go_back_to() -> None:
+    runs, failed = version("ner-1", 1, live=True, verified=True), version("ner-2", 2)
+
+    with pytest.raises(DeployError, match="there is no earlier config"):
+        choose(past(runs, failed))
+    assert choose(past(runs, failed), to="ner-2") == failed
+
+
 def test_a_config_can_be_named() -> None:
     assert choose(past(V1, V2, V3), to="ner-1") == V1
 
@@ -72,9 +89,19 @@ def test_a_config_can_be_named() -> None:
     ("found", "how", "words", "hint"),
     [
         (past(V3), {}, "there is no earlier config", "git checkout"),
-        (past(V2, V3), {"back": 2}, "there is one earlier config", "--to`: `ner-2`"),
-        (past(V1, V2, V3), {"back": 3}, "there are 2 earlier configs", "`ner-2`, `ner-1`"),
-        (past(V1, V3), {"to": "her-1"}, "there is no config `her-1` of its own", "`ner-1`"),
+        (past(V2, V3), {"back": 2}, "there is one earlier config", LIST),
+        (
+            past(V1, V2, V3),
+            {"back": 3},
+            "there are 2 earlier configs",
+            "--list --endpoint ner` shows",
+        ),
+        (
+            past(V1, V3),
+            {"to": "her-1"},
+            "there is no config `her-1` of its own",
+            "--list --endpoint ner`",
+        ),
         (past(version("ner-2", 2, image="gone"), V3), {}, "a Model .* was deleted", "--list"),
     ],
 )

@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 
 from portside.aws.logs import LogLine
 from portside.aws.session import Session
-from portside.deploy.apply.startup import Starts, Startup
+from portside.deploy.apply.startup import Starts, Startup, Telling, shortened
 
 STARTING = json.dumps({"level": "INFO", "message": "listening", "time": "1"})
 BROKEN = json.dumps(
@@ -37,6 +37,74 @@ def test_the_same_end_three_times_is_a_loop_with_the_exception_as_its_reason() -
     assert not starts(*once * 2).is_crash_loop
     assert starts(*once * 3).is_crash_loop
     assert starts(*once * 3).reason == "RuntimeError: no such weights"
+
+
+def test_an_exception_tells_more_than_the_lines_around_it() -> None:
+    said = ["ERROR cannot reach the hub", "ValueError: no such weights", "ERROR shutting down"]
+
+    assert starts("starting", *said, ENDED).reason == "ValueError: no such weights"
+    assert starts("starting", ENDED, said[0], ENDED).reason == "cannot reach the hub"
+
+
+FRAMES = [
+    "Traceback (most recent call last):",
+    '  File "/lib/importlib.py", line 1, in load',
+    "    load()",
+    '  File "/code/inference.py", line 7, in <module>',
+    "    import torchh",
+    "    ^^^^^^^^^^^^^",
+    "ModuleNotFoundError: No module named 'torchh'",
+]
+
+
+def test_of_a_traceback_the_last_frame_and_the_end_are_told_once() -> None:
+    telling, found, told = Telling(), Starts(), list[str]()
+    for message in ["starting 1", *FRAMES, ENDED, "starting 2", *FRAMES, ENDED, "something new"]:
+        line = LogLine(time=datetime.now(UTC), stream="a/1", message=message)
+        reason = found.reason
+        found.read(line)
+        told += [each.message for each in telling.choose(line, reason=reason)]
+
+    assert told == ["starting 1", *FRAMES[3:], ENDED, "something new"]
+    assert found.failed == 2
+
+
+def test_the_ids_of_containers_do_not_make_two_reasons() -> None:
+    telling, found, told = Telling(), Starts(), list[str]()
+    for identity in ("350a42cc5e60be94", "1ed341d3d92993f8"):
+        for message in (f"Error: cannot start {identity}: no rights", "It was not started"):
+            line = LogLine(time=datetime.now(UTC), stream="a/1", message=message)
+            reason = found.reason
+            found.read(line)
+            told += [each.message for each in telling.choose(line, reason=reason)]
+
+    assert told == ["Error: cannot start 350a42cc5e60be94: no rights", "It was not started"]
+    assert found.failed == 2
+
+
+def test_progress_is_told_as_long_as_nothing_failed() -> None:
+    telling = Telling()
+    lines = [f"Loading shards: {percent} %" for percent in (0, 50, 100)]
+
+    told = [
+        telling.choose(LogLine(time=datetime.now(UTC), stream="a/1", message=line), reason="")
+        for line in lines
+    ]
+
+    assert all(told)
+
+
+@pytest.mark.parametrize(
+    ("text", "short"),
+    [
+        ("one line", "one line"),
+        ("\n".join(["ERROR not loaded", *FRAMES]), "\n".join(["ERROR not loaded", *FRAMES[3:]])),
+        ("\n".join([*FRAMES, "", "During this, another:", "", *FRAMES]), "\n".join(FRAMES[3:])),
+        ("Traceback (most recent call last):\nKilled", "Killed"),
+    ],
+)
+def test_a_line_with_a_traceback_is_shortened(text: str, short: str) -> None:
+    assert shortened(text) == short
 
 
 @pytest.mark.parametrize(

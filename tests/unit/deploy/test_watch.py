@@ -67,7 +67,7 @@ def test_in_service_on_the_wanted_config_ends_the_wait() -> None:
     ("state", "words"),
     [
         (status("Failed", reason="No ping."), "is Failed: No ping"),
-        (status("InService", "old", "No ping."), "went back to its old config: No ping"),
+        (status("InService", "old", "No ping."), "goes on serving its old version: No ping"),
         (status("OutOfService"), "is OutOfService"),
         (None, "was deleted meanwhile"),
     ],
@@ -90,6 +90,34 @@ def test_any_config_will_do_where_none_is_wanted() -> None:
 def test_deletion_is_asked_for_once_and_when_it_is_allowed() -> None:
     watch, session, _ = watching(
         status("Creating"), status("InService"), status("InService"), status("Deleting"), None
+    )
+
+    watch.until_gone("ner", note=ignore)
+
+    assert session.sagemaker.deleted == 1
+
+
+@pytest.mark.parametrize(
+    "states",
+    [
+        [status("InService"), status("Deleting"), status("Failed", reason="In use by X.")],
+        [status("InService"), status("Failed", reason="In use by X.")],
+        [status("Failed"), status("Deleting"), status("Failed", reason="In use by X.")],
+        [status("Failed", reason="In use by X.")],  # and so it stays
+    ],
+)
+def test_a_deletion_that_fails_says_what_sagemaker_said(states: list[dict[str, Any]]) -> None:
+    watch, _ = listening(FakeLogs(), *states)
+
+    with pytest.raises(DeployError, match=r"be deleted, and is Failed: In use by X$") as caught:
+        watch.until_gone("ner", note=ignore)
+
+    assert "run the same command again" in (caught.value.hint or "")
+
+
+def test_one_that_failed_before_is_deleted_all_the_same() -> None:
+    watch, session, _ = watching(
+        status("Failed", reason="No ping."), status("Failed", reason="No ping."), None
     )
 
     watch.until_gone("ner", note=ignore)
@@ -132,6 +160,14 @@ class FakeLogs:
         return [{"events": self._events}]
 
 
+class DeniedLogs(FakeLogs):
+    """The log of an account that does not let us read it."""
+
+    def paginate(self, **_: object) -> list[dict[str, Any]]:
+        details = {"Code": "AccessDeniedException", "Message": "not authorized"}
+        raise ClientError({"Error": details}, "FilterLogEvents")
+
+
 def listening(logs: FakeLogs, *states: dict[str, Any] | None) -> tuple[Watch, list[str]]:
     """A watch whose time passes while it sleeps, and what it heard."""
     heard, now = list[str](), [0.0]
@@ -161,7 +197,45 @@ def test_instances_that_end_again_and_again_are_not_waited_for() -> None:
         "the endpoint `ner` does not start: an instance of it ended 3 times: "
         "ValueError: no such weights"
     )
-    assert len(heard) == 6
+    assert heard == ["starting", "ValueError: no such weights"], "the same is not told again"
+
+
+NO_PING = "The primary container did not pass the ping health check. Please check CloudWatch."
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        (NO_PING, "an instance of it ended 2 times: ValueError: no such weights"),
+        ("", "an instance of it ended 2 times: ValueError: no such weights"),
+        ("Image size 13 is greater than supported.", "Image size 13 is greater than supported"),
+    ],
+)
+def test_what_the_instances_said_takes_the_place_of_a_ping_that_failed(
+    said: str, told: str
+) -> None:
+    logs = FakeLogs(*["starting", "ValueError: no such weights"] * 2)
+    watch, _ = listening(logs, status("Failed", reason=said))
+
+    with pytest.raises(DeployError) as caught:
+        watch.until_in_service("ner", config_name="wanted", note=ignore)
+
+    assert caught.value.message == f"the endpoint `ner` is Failed: {told}"
+
+
+def test_a_log_that_may_not_be_read_hides_no_failure() -> None:
+    watch, _ = listening(DeniedLogs(), status("Failed", reason=NO_PING))
+
+    with pytest.raises(DeployError, match="did not pass the ping"):
+        watch.until_in_service("ner", config_name="wanted", note=ignore)
+
+
+def test_an_update_in_a_crash_loop_goes_on_serving_the_old_version() -> None:
+    logs = FakeLogs(*["starting", "ValueError: no such weights"] * 3)
+    watch, _ = listening(logs, status("Updating", "old"))
+
+    with pytest.raises(DeployError, match="goes on serving its old version"):
+        watch.until_in_service("ner", config_name="wanted", note=ignore)
 
 
 def test_a_quick_start_reads_no_log() -> None:

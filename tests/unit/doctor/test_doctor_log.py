@@ -7,6 +7,7 @@ import pytest
 from portside.doctor.finding import Severity
 from portside.doctor.log.diagnose import diagnose
 from portside.doctor.log.symptom import GENERAL, SYMPTOMS
+from portside.doctor.project.module import LeftBehind
 
 LINES = {
     "serve-not-found": 'starting container process caused: exec: "serve": executable file not '
@@ -14,6 +15,13 @@ LINES = {
     "serve-not-understood": "error: unexpected argument 'serve' found",
     "exec-format": "exec /usr/local/bin/serve: exec format error",
     "module-missing": "ModuleNotFoundError: No module named 'sentencepiece'",
+    "relative-import": "ImportError: attempted relative import with no known parent package",
+    "syntax": "SyntaxError: '[' was never closed",
+    "engine-limits": "Error: runc: runc create failed: unable to start container process: error "
+    "during container init: error setting rlimits for ready process: error setting rlimit type 7: "
+    "operation not permitted: OCI permission denied",
+    "engine": "Error: crun: writing file `/sys/fs/cgroup/cgroup.subtree_control`: Permission "
+    "denied: OCI permission denied",
     "name-missing": "ImportError: cannot import name 'cached_download' from 'huggingface_hub' (x)",
     "pickle-versions": "ModuleNotFoundError: No module named 'numpy._core'",
     "library-missing": "libgomp.so.1: cannot open shared object file: No such file or directory",
@@ -26,6 +34,8 @@ LINES = {
     "flask-server": "WARNING: This is a development server. Do not use it in a production "
     "deployment.",
     "handler-missing": "ERROR `/opt/ml/model/code/inference.py` defines no handler",
+    "handler-signature": "ERROR `predict_fn` in `inference.py` takes `(data)` and is called with "
+    "`(data, model)`",
     "file-missing": "OSError: Error no file named pytorch_model.bin, model.safetensors found in "
     "dir",
     "read-only": "OSError: [Errno 30] Read-only file system: '/opt/ml/model/.cache'",
@@ -107,6 +117,67 @@ def test_a_crash_loop_is_told_once() -> None:
     assert "`import sentencepiece`" in found.what
 
 
+@pytest.mark.parametrize("name", ["engine-limits", "engine"])
+def test_where_the_engine_fails_nothing_is_said_against_the_image(name: str) -> None:
+    (found,) = diagnose([LINES[name], "The container could not be started: see above"])
+
+    assert found.check == name
+    assert "not the image's fault" in found.what
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Error: crun: executable file `serve` not found in $PATH: No such file or directory",
+        'runc create failed: exec: "/opt/serve": permission denied: OCI permission denied',
+        "ValueError: not allowed to raise maximum limit of RLIMIT_NOFILE",
+    ],
+)
+def test_what_is_the_images_fault_is_not_the_engines(line: str) -> None:
+    assert not {finding.check for finding in diagnose([line])} & {"engine", "engine-limits"}
+
+
+def test_a_syntax_error_is_told_with_its_file_and_line() -> None:
+    (found,) = diagnose(
+        [
+            "Traceback (most recent call last):",
+            '  File "<frozen importlib._bootstrap>", line 241, in _call_with_frames_removed',
+            '  File "/opt/ml/model/code/inference.py", line 2',
+            "    return [",
+            "           ^",
+            "SyntaxError: '[' was never closed",
+            "ERROR importing `inference.py` raised SyntaxError: '[' was never closed",
+        ]
+    )
+
+    assert found.what.startswith("`inference.py`, line 2, is not Python")
+    assert "`python -m py_compile inference.py`" in found.mend
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "INFO request  path=/invocations status=504 ms=60034.4",
+        "ERROR a prediction hangs: its thread is left behind, another takes its place",
+        '127.0.0.1 - - "POST /invocations HTTP/1.1" 504 167 "-" "AHC/2.0"',
+        "[CRITICAL] WORKER TIMEOUT (pid:23)",
+    ],
+)
+def test_what_took_too_long_is_known_by_what_the_server_prints(line: str) -> None:
+    (found,) = diagnose([line])
+
+    assert found.check == "timed-out"
+
+
+def test_a_module_of_the_project_is_not_asked_of_the_index() -> None:
+    own = {"lib": LeftBehind("`lib` is in the project", "move it")}
+
+    (found,) = diagnose(["ModuleNotFoundError: No module named 'lib.text'"], own=own)
+
+    assert found.what.startswith("`lib` is in the project: ")
+    assert found.mend == "move it"
+
+
 def test_two_modules_are_two_findings() -> None:
     lines = [f"ModuleNotFoundError: No module named '{name}'" for name in ("a", "b")]
 
@@ -123,3 +194,12 @@ def test_a_line_without_an_end_is_cut() -> None:
     (found,) = diagnose([f"OSError: [Errno 28] No space left on device {'x' * 10_000}"])
 
     assert len(found.what) < 400
+
+
+def test_of_a_long_line_the_part_is_shown_that_tells() -> None:
+    (found,) = diagnose([f"Error: runc: {'x' * 150}: error setting rlimit type 7: no {'x' * 200}"])
+
+    shown = found.what.partition("fault: ")[2]
+    assert shown.startswith("…xxx")
+    assert "error setting rlimit type 7" in shown
+    assert shown.endswith("x…")

@@ -87,6 +87,17 @@ def test_each_refusal_says_the_next_step(code: str, step: str) -> None:
     assert step in found.mend
 
 
+def test_a_region_that_nobody_answers_in_is_asked_about() -> None:
+    (check,) = (check for check in table.ACCOUNT if check.name == "aws-credentials")
+    denial = Denial(operation="sts:x", code="Unreachable", message="no", hint="the network")
+
+    (wrong,) = check.findings(Account(region="us-esat-1", denials=(denial,)))
+    (right,) = check.findings(Account(region="us-east-1", denials=(denial,)))
+
+    assert "did you mean `us-east-1`" in wrong.mend
+    assert right.mend == "the network"
+
+
 def test_an_account_without_a_region_is_a_fact() -> None:
     error = RemoteError(
         "cannot choose an AWS region", service="session", operation="configure", code="Config"

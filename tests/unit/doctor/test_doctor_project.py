@@ -14,6 +14,7 @@ from portside.doctor.project.fact import (
     Archive,
     ArchiveMember,
     Endpoint,
+    LocalModule,
     MemberKind,
     Project,
     Refusal,
@@ -69,6 +70,20 @@ def archived(*names: str, kind: MemberKind = MemberKind.FILE, flaw: str = "") ->
 def weighing(model_bytes: int, **more: object) -> Project:
     made = project(settings=config.Serverless(memory_size_mb=1024))
     return replace(made, model_bytes=model_bytes, **more)
+
+
+def beside(code: str, *, packed: tuple[str, ...] = ("beside",)) -> Project:
+    """A project with modules of its own, some of which go along."""
+    return replace(
+        project(code, requirements="scipy==1.0\n"),
+        name="shout",
+        module_names=frozenset(packed),
+        local_modules={
+            "beside": LocalModule(where="beside.py"),
+            "lib": LocalModule(where="src/lib"),
+            "scipy": LocalModule(where="tools/scipy.py"),
+        },
+    )
 
 
 GB = 1024**3
@@ -143,6 +158,16 @@ CASES: dict[str, tuple[Project, str, Project]] = {
         "inference.py:1",
         project("def input_fn(d, c): ...\ndef output_fn(p, a): ...\n"),
     ),
+    "module-left-behind": (
+        beside(f"import beside\nimport lib.text\n{HANDLER}"),
+        "inference.py:2",
+        beside(f"import beside, scipy, lib.text\n{HANDLER}", packed=("beside", "lib")),
+    ),
+    "module-relative": (
+        project(f"from . import beside\n{HANDLER}"),
+        "inference.py:1",
+        project(f"import beside\n{HANDLER}"),
+    ),
     "handler-writes": (
         within("open(os.path.join(model_dir, 'cache'), 'w')", before="import os"),
         "inference.py:4",
@@ -195,6 +220,11 @@ CASES: dict[str, tuple[Project, str, Project]] = {
         project(
             requirements="--extra-index-url https://download.pytorch.org/whl/cpu\ntorch==2.8+cpu\n"
         ),
+    ),
+    "requirement-unreadable": (
+        project(requirements="scipy>=1,<2\nscikit learn\n"),
+        "requirements.txt:2",
+        project(requirements="scipy >= 1.0, !=1.5.*\na[b]~=1.0\nc===1\nd (==1.0)\ne\n-r f.txt\n"),
     ),
     "requirement-source": (
         project(requirements="git+https://github.com/a/b\n"),
@@ -257,6 +287,22 @@ def test_a_check_finds_what_is_wrong_and_nothing_where_all_is_well(name: str) ->
     assert [finding.where for finding in found] == [where]
     assert all(each.what and each.mend and not each.what.endswith(".") for each in found)
     assert check.findings(well) == ()
+
+
+@pytest.mark.parametrize(
+    ("line", "better"),
+    [
+        ("from code.beside import x", "`beside`"),
+        ("from shout.beside import x", "`beside`"),
+        ("from .beside import x", "`from beside import x`"),
+        ("from .. import beside", "`import beside`"),
+    ],
+)
+def test_an_import_by_the_folder_is_mended_by_the_name_alone(line: str, better: str) -> None:
+    (found,) = examine(table.PROJECT, beside(f"{line}\n{HANDLER}"))
+
+    assert found.check.startswith("module-")
+    assert better in found.mend
 
 
 def test_every_check_has_a_case() -> None:

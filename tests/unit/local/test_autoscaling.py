@@ -9,13 +9,8 @@ import pytest
 
 from portside.local.delegated.metric_store import Datum, Metric, Period
 from portside.local.delegated.scaling import ScalableTarget, ScalingPolicy
-from portside.local.endpoint.autoscaling import (
-    INSTANCE_COUNT,
-    Autoscaler,
-    Tracking,
-    decide,
-    tracking_of,
-)
+from portside.local.scaling.autoscaling import INSTANCE_COUNT, Autoscaler
+from portside.local.scaling.target_tracking import Tracking, decide, tracking_of
 from tests.unit.local.state_fakes import FakeClock
 
 if TYPE_CHECKING:

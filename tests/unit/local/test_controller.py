@@ -13,9 +13,10 @@ from portside.local.capacity.starter import FleetSpec, Starter
 from portside.local.endpoint.controller import Controller
 from portside.local.endpoint.provision import Provisioner
 from portside.local.s3.artifact_cache import ArtifactCache
+from portside.local.state.database import StateFileError
 from portside.local.state.deployment import Deployment, Endpoint, Variant
 from portside.local.state.endpoint_state import EndpointEvent, EndpointStatus
-from portside.local.state.store import StateFileError, Store
+from portside.local.state.store import Store
 from tests.unit.local.state_fakes import (
     ACCOUNT,
     ARN,

@@ -18,7 +18,7 @@ from portside.local.delegated.journal import Journal
 from portside.local.delegated.metric_store import Datum, Metric
 from portside.local.protocol.fault import Fault
 from portside.local.protocol.message import Request, Response
-from portside.local.state.store import StateFileError
+from portside.local.state.database import StateFileError
 
 ACCOUNT, REGION = "111122223333", "us-east-1"
 TRUST = (

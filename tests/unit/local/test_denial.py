@@ -11,10 +11,11 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
 from portside.local.data_folder import Keys
-from portside.local.gateway import Gateway, Parts
+from portside.local.gateway import Gateway
+from portside.local.part import Parts
 from portside.local.protocol.service import LOGS, RUNTIME, S3, SAGEMAKER, STS, Service
+from portside.local.signature.claim import Denial, Reason
 from portside.local.signature.denial import deny
-from portside.local.signature.sigv4 import Denial, Reason
 
 KEYS = Keys(access_key_id="PSIDLOCALEXAMPLE1234", secret_access_key="secret")
 

@@ -8,9 +8,8 @@ from portside.local.state.endpoint_state import (
     MOVES,
     EndpointEvent,
     EndpointStatus,
-    IllegalMoveError,
-    transition,
 )
+from portside.local.state_machine import IllegalMoveError, transition
 
 S, E = EndpointStatus, EndpointEvent
 
@@ -39,7 +38,7 @@ ALLOWED = [
 
 @pytest.mark.parametrize(("status", "event", "expected"), ALLOWED)
 def test_what_is_allowed(status: S, event: E, expected: S) -> None:
-    assert transition(status, event) is expected
+    assert transition(status, event, moves=MOVES) is expected
 
 
 @pytest.mark.parametrize(
@@ -48,7 +47,7 @@ def test_what_is_allowed(status: S, event: E, expected: S) -> None:
 )
 def test_everything_else_is_not(status: S, event: E) -> None:
     with pytest.raises(IllegalMoveError):
-        transition(status, event)
+        transition(status, event, moves=MOVES)
 
 
 def test_every_state_survives_a_restart() -> None:

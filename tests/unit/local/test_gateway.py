@@ -26,13 +26,13 @@ from portside.local.gateway import (
     INVOCATION_PAYLOAD_BYTES,
     LAYER_PART_PAYLOAD_BYTES,
     Gateway,
-    Parts,
 )
+from portside.local.part import Parts
 from portside.local.protocol.call import Call
 from portside.local.protocol.fault import Fault
 from portside.local.protocol.message import Request, Response
 from portside.local.signature.sigv4 import Seed
-from portside.local.state.store import StateFileError
+from portside.local.state.database import StateFileError
 from tests.unit.local.state_fakes import eventually
 
 KEYS = Keys(access_key_id="PSIDLOCALEXAMPLE1234", secret_access_key="secret")

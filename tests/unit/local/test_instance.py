@@ -5,15 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from portside.local.instance.instance import (
-    HealthCheck,
-    IllegalMoveError,
-    Instance,
-    InstanceEvent,
-    InstanceSpec,
-    InstanceState,
-    transition,
-)
+from portside.local.instance.instance import HealthCheck, Instance, InstanceSpec
+from portside.local.instance.instance_state import MOVES, InstanceEvent, InstanceState
+from portside.local.state_machine import IllegalMoveError, transition
 from tests.unit.local.state_fakes import REGION, FakeClock, FakeLauncher
 
 S, E = InstanceState, InstanceEvent
@@ -40,7 +34,7 @@ SPEC = InstanceSpec(
 
 @pytest.mark.parametrize(("state", "event", "expected"), ALLOWED)
 def test_what_is_allowed(state: S, event: E, expected: S) -> None:
-    assert transition(state, event) is expected
+    assert transition(state, event, moves=MOVES) is expected
 
 
 @pytest.mark.parametrize(
@@ -49,7 +43,7 @@ def test_what_is_allowed(state: S, event: E, expected: S) -> None:
 )
 def test_everything_else_is_not(state: S, event: E) -> None:
     with pytest.raises(IllegalMoveError):
-        transition(state, event)
+        transition(state, event, moves=MOVES)
 
 
 async def launched(

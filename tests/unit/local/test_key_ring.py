@@ -9,8 +9,9 @@ import pytest
 
 from portside.local.data_folder import Keys
 from portside.local.protocol.message import Response
+from portside.local.signature.claim import Reason
 from portside.local.signature.key_ring import KeyRing
-from portside.local.signature.sigv4 import Caller, Reason, Seed
+from portside.local.signature.sigv4 import Caller, Seed
 
 KEYS = Keys(access_key_id="PSIDLOCALEXAMPLE1234", secret_access_key="a secret of the folder")
 SEED = Seed(key=b"", timestamp="", scope="", signature="")

@@ -21,8 +21,8 @@ from portside.local.protocol.service import (
     Service,
     service_model,
 )
+from portside.local.signature.claim import Denial, Reason
 from portside.local.signature.denial import deny
-from portside.local.signature.sigv4 import Denial, Reason
 
 ID = "7a62c49f-347e-4fc4-9331-6e8eEXAMPLE"
 

@@ -13,7 +13,8 @@ from botocore.credentials import Credentials
 
 from portside.local.protocol.message import Request
 from portside.local.signature import sigv2
-from portside.local.signature.sigv4 import Caller, Denial, Reason
+from portside.local.signature.claim import Denial, Reason
+from portside.local.signature.sigv4 import Caller
 
 KEY, SECRET = "PSIDLOCALEXAMPLE1234", "a-secret-of-forty-characters-0123456789_"
 

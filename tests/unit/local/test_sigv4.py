@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 
 from portside.local.protocol.message import Request
 from portside.local.signature import sigv4
-from portside.local.signature.sigv4 import Caller, Denial, Reason
+from portside.local.signature.claim import LONG_LEEWAY, Denial, Reason, read_claim
+from portside.local.signature.sigv4 import Caller
 
 KEY, SECRET = "PSIDLOCALEXAMPLE1234", "a-secret-of-forty-characters-0123456789_"
 HOST = "127.0.0.1:4566"
@@ -77,10 +78,10 @@ def verify(
     *,
     now: datetime | None = None,
     token: str | None = None,
-    leeway: timedelta = sigv4.LONG_LEEWAY,
+    leeway: timedelta = LONG_LEEWAY,
 ) -> str | Denial:
     """The key of who was let in, or why nobody was."""
-    claim = sigv4.read_claim(request)
+    claim = read_claim(request)
     if isinstance(claim, Denial):
         return claim
     body_hash = hashlib.sha256(body).hexdigest()
@@ -283,7 +284,7 @@ def test_a_presigned_request_lives_as_long_as_it_says(seconds: int, reason: Reas
 def test_no_signature_at_all():
     request = Request(method="GET", path="/", query="a=b", headers=(("host", HOST),))
 
-    assert sigv4.read_claim(request) == Denial(reason=Reason.MISSING)
+    assert read_claim(request) == Denial(reason=Reason.MISSING)
 
 
 SCOPE = f"{KEY}/20261101/us-east-1/logs/aws4_request"
@@ -308,7 +309,7 @@ def test_an_incomplete_header_is_named(authorization: str, part: str):
         ("x-amz-date", "20261101T000000Z"),
     )
 
-    denial = sigv4.read_claim(Request(method="POST", path="/", query="", headers=headers))
+    denial = read_claim(Request(method="POST", path="/", query="", headers=headers))
 
     assert isinstance(denial, Denial)
     assert denial.reason is Reason.INCOMPLETE
@@ -320,7 +321,7 @@ def test_the_date_has_to_be_one_and_on_the_day_of_the_scope(date: str):
     authorization = f"AWS4-HMAC-SHA256 Credential={SCOPE}, SignedHeaders=host, Signature=a"
     headers = (("host", HOST), ("authorization", authorization), ("x-amz-date", date))
 
-    denial = sigv4.read_claim(Request(method="POST", path="/", query="", headers=headers))
+    denial = read_claim(Request(method="POST", path="/", query="", headers=headers))
 
     assert isinstance(denial, Denial)
     assert denial.reason is Reason.INCOMPLETE
@@ -340,7 +341,7 @@ def test_the_date_has_to_be_one_and_on_the_day_of_the_scope(date: str):
 def test_a_presigned_request_lives_a_week_at_most(expires: str, said: str):
     query = f"X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Expires={expires}"
 
-    denial = sigv4.read_claim(Request(method="GET", path="/b/k", query=query, headers=()))
+    denial = read_claim(Request(method="GET", path="/b/k", query=query, headers=()))
 
     assert isinstance(denial, Denial)
     assert denial.reason is Reason.BAD_QUERY

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from portside.errors import PortsideError
+from portside.local.state.database import StateFileError
 from portside.local.state.migration import MIGRATIONS, migrate
 from portside.local.state.resource import Kind, Resource
-from portside.local.state.store import Query, SortKey, StateFileError, Store
+from portside.local.state.store import Query, SortKey, Store
 from tests.unit.local.state_fakes import ACCOUNT, ARN, REGION
 
 if TYPE_CHECKING:

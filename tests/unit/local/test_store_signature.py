@@ -12,7 +12,8 @@ from portside.local.data_folder import Keys
 from portside.local.protocol.message import Request
 from portside.local.s3.store_signature import Signer
 from portside.local.signature import sigv4
-from portside.local.signature.sigv4 import Caller, Claim, Reason
+from portside.local.signature.claim import Claim, Reason, read_claim
+from portside.local.signature.sigv4 import Caller
 
 KEYS = Keys(access_key_id="the-stores-key", secret_access_key="the store's secret")
 SIGNER = Signer(keys=KEYS, region="us-east-1")
@@ -39,7 +40,7 @@ class StoresKey:
 
 
 def verify(request: Request, body_hash: str) -> Caller:
-    claim = sigv4.read_claim(request)
+    claim = read_claim(request)
     assert isinstance(claim, Claim)
     verdict = sigv4.verify(request, claim, body_hash=body_hash, secrets=StoresKey(), now=NOW)
     assert isinstance(verdict, Caller)
@@ -91,6 +92,6 @@ def test_every_header_of_amazons_is_signed():
 
     signed, _ = SIGNER.sign(request, body_hash="UNSIGNED-PAYLOAD", now=NOW)
 
-    claim = sigv4.read_claim(signed)
+    claim = read_claim(signed)
     assert isinstance(claim, Claim)
     assert claim.signed_headers == ("host", "x-amz-content-sha256", "x-amz-date", "x-amz-meta-by")

@@ -15,6 +15,7 @@ Values alone: `judge` makes them, `report` shows them.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -48,6 +49,11 @@ class Figures:
     """Of samples one by one, sorted."""
     texts_per_s: float
     """All samples, in batches, on all cores."""
+
+    def latency_ms(self, percent: float) -> float:
+        """What `percent` of 100 samples do not exceed: one that was measured (nearest rank)."""
+        rank = math.ceil(len(self.latencies_ms) * percent / 100)
+        return self.latencies_ms[max(rank, 1) - 1]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,7 +22,7 @@ from portside.artifact.report import text as words
 from portside.artifact.report.chart import Tone
 from portside.artifact.report.markup import NO_BREAK, Markup, join, tag
 from portside.artifact.report.plot import forms, plots, tone
-from portside.artifact.report.report import DOWNLOAD_MB_PER_S, UNPACK_MB_PER_S, Report, percentile
+from portside.artifact.report.report import DOWNLOAD_MB_PER_S, UNPACK_MB_PER_S, Report
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -109,7 +109,7 @@ def _tiles(report: Report) -> Markup:
             asked + (f1 if words.has_f1(proof) else ""),
         ),
         tile("texts per second", number, lambda form: form.texts_per_s),
-        tile("latency, p50", words.milliseconds, lambda form: percentile(form.latencies_ms, 50)),
+        tile("latency, p50", words.milliseconds, lambda form: form.latency_ms(50)),
         tile("size", size, lambda form: form.size_bytes),
         tile("memory", size, lambda form: form.resident_bytes),
         tile("cold start, predicted", words.seconds, lambda form: report.cold_start(form).total_s),
@@ -171,7 +171,7 @@ def _cells(report: Report, form: Figures) -> list[str]:
     return [
         size(form.size_bytes),
         size(form.resident_bytes),
-        *(words.milliseconds(percentile(form.latencies_ms, rank)) for rank in (50, 90, 99)),
+        *(words.milliseconds(form.latency_ms(rank)) for rank in (50, 90, 99)),
         number(form.texts_per_s),
         words.seconds(report.cold_start(form).total_s),
     ]

@@ -10,7 +10,6 @@ from portside.artifact.quantity import number, size
 from portside.artifact.report import text as words
 from portside.artifact.report.chart import Mark, Spread, Tone, bars, dots, ridges
 from portside.artifact.report.markup import Markup, tag
-from portside.artifact.report.report import percentile
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -78,7 +77,7 @@ def _marks(
 def _latency(proof: Proof) -> Markup:
     spreads = []
     for name, shade, form in forms(proof):
-        p50, p99 = (percentile(form.latencies_ms, rank) for rank in (50, 99))
+        p50, p99 = (form.latency_ms(rank) for rank in (50, 99))
         text = f"{number(p50)} · {words.milliseconds(p99)}"
         spreads.append(
             Spread(

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from portside.artifact.bundle import Artifact
     from portside.artifact.proof.proof import Asked, Candidate, Figures, Proof
@@ -104,12 +104,6 @@ def make_report(proof: Proof, artifact: Artifact) -> Report:
     )
 
 
-def percentile(latencies_ms: Sequence[float], percent: float) -> float:
-    """Of sorted values, the least that `percent` of 100 do not exceed (nearest rank)."""
-    rank = math.ceil(len(latencies_ms) * percent / 100)
-    return latencies_ms[max(rank, 1) - 1]
-
-
 def to_json(report: Report) -> bytes:
     """`report.json`, in UTF-8; a number that is none (NaN, infinity) is null."""
     proof, artifact = report.proof, report.artifact
@@ -189,9 +183,9 @@ def _figures(report: Report, form: Figures) -> dict[str, Any]:
     return {
         "size_bytes": form.size_bytes,
         "resident_bytes": form.resident_bytes,
-        "latency_p50_ms": round(percentile(form.latencies_ms, 50), 3),
-        "latency_p90_ms": round(percentile(form.latencies_ms, 90), 3),
-        "latency_p99_ms": round(percentile(form.latencies_ms, 99), 3),
+        "latency_p50_ms": round(form.latency_ms(50), 3),
+        "latency_p90_ms": round(form.latency_ms(90), 3),
+        "latency_p99_ms": round(form.latency_ms(99), 3),
         "texts_per_s": round(form.texts_per_s, 3),
         "load_s": round(form.load_s, 3),
         "cold_start": {

@@ -9,7 +9,6 @@ from portside.artifact.folder.architecture import Task
 from portside.artifact.proof.proof import Verdict
 from portside.artifact.quantity import number, size
 from portside.artifact.report.markup import visible
-from portside.artifact.report.report import percentile
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -81,8 +80,8 @@ def rows(report: Report) -> tuple[list[str], list[list[str]]]:
         ["size", *(size(form.size_bytes) for form in forms)],
         ["memory", *(size(form.resident_bytes) for form in forms)],
         ["cold start, predicted", *map(seconds, starts)],
-        ["latency, p50", *(milliseconds(percentile(form.latencies_ms, 50)) for form in forms)],
-        ["latency, p99", *(milliseconds(percentile(form.latencies_ms, 99)) for form in forms)],
+        ["latency, p50", *(milliseconds(form.latency_ms(50)) for form in forms)],
+        ["latency, p99", *(milliseconds(form.latency_ms(99)) for form in forms)],
         ["texts/s", *(number(form.texts_per_s) for form in forms)],
         ["difference", NOTHING, *(number(one.largest_difference) for one in likenesses)],
         ["agreement", NOTHING, *(agreement(proof, one.agreement) for one in likenesses)],

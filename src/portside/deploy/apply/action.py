@@ -82,6 +82,12 @@ def _wanted(step: Step, sort: type[W]) -> W:
     return step.wanted
 
 
+def _tags(step: Step) -> tuple[dict[str, str], list[str]]:
+    """Those that are set, and those that go."""
+    tags = {one.field: str(one.new) for one in step.changes if one.new is not None}
+    return tags, [one.field for one in step.changes if one.new is None]
+
+
 # --- What endpoints are made from -----------------------------------------------
 
 
@@ -123,6 +129,11 @@ def _named(tools: Tools, name: str) -> ecr.Repository:
     return ecr.Repository(account=tools.session.account, name=name)
 
 
+def _tag_repository(tools: Tools, step: Step, _: Progress) -> None:
+    tags, removed = _tags(step)
+    repository.set_tags(tools.session, _named(tools, step.name), tags=tags, removed=removed)
+
+
 def _push_image(tools: Tools, step: Step, progress: Progress) -> None:
     if tools.push is None:
         raise TypeError("nobody was given who pushes images")
@@ -139,6 +150,11 @@ def _update_role(tools: Tools, step: Step, _: Progress) -> None:
     role, session = _wanted(step, Role), tools.session
     iam.update_trust(session, role.name, trust=role.trust)
     iam.put_policy(session, role.name, policy_name=POLICY, policy=role.policy)
+
+
+def _tag_role(tools: Tools, step: Step, _: Progress) -> None:
+    tags, removed = _tags(step)
+    iam.set_tags(tools.session, step.name, tags=tags, removed=removed)
 
 
 def _delete_role(tools: Tools, step: Step, _: Progress) -> None:
@@ -216,10 +232,23 @@ def _wait_for_endpoint(tools: Tools, step: Step, progress: Progress) -> None:
 
 def _tag_endpoint(tools: Tools, step: Step, _: Progress) -> None:
     now = sagemaker.describe_endpoint(tools.session, step.name)
-    if now is not None:
-        changed = {one.field: str(one.new) for one in step.changes if one.new is not None}
-        removed = [one.field for one in step.changes if one.new is None]
-        sagemaker.set_tags(tools.session, now.arn, tags=changed, removed=removed)
+    _set_tags(tools, step, arn=now.arn if now else None)
+
+
+def _tag_model(tools: Tools, step: Step, _: Progress) -> None:
+    found = sagemaker.describe_model(tools.session, step.name) or {}
+    _set_tags(tools, step, arn=found.get("ModelArn"))
+
+
+def _tag_config(tools: Tools, step: Step, _: Progress) -> None:
+    found = sagemaker.describe_endpoint_config(tools.session, step.name) or {}
+    _set_tags(tools, step, arn=found.get("EndpointConfigArn"))
+
+
+def _set_tags(tools: Tools, step: Step, *, arn: str | None) -> None:
+    if arn is not None:
+        tags, removed = _tags(step)
+        sagemaker.set_tags(tools.session, arn, tags=tags, removed=removed)
 
 
 def _verify_endpoint(tools: Tools, step: Step, progress: Progress) -> None:
@@ -299,15 +328,19 @@ ACTIONS: Final[dict[tuple[Verb, Kind], Action]] = {
     (Verb.UPLOAD, Kind.ARTIFACT): _upload_artifact,
     (Verb.DELETE, Kind.ARTIFACT): _delete_artifact,
     (Verb.CREATE, Kind.REPOSITORY): _create_repository,
+    (Verb.TAG, Kind.REPOSITORY): _tag_repository,
     (Verb.DELETE, Kind.REPOSITORY): _delete_repository,
     (Verb.UPLOAD, Kind.IMAGE): _push_image,
     (Verb.CREATE, Kind.ROLE): _create_role,
     (Verb.UPDATE, Kind.ROLE): _update_role,
     (Verb.CHECK, Kind.ROLE): _check_role,
+    (Verb.TAG, Kind.ROLE): _tag_role,
     (Verb.DELETE, Kind.ROLE): _delete_role,
     (Verb.CREATE, Kind.MODEL): _create_model,
+    (Verb.TAG, Kind.MODEL): _tag_model,
     (Verb.DELETE, Kind.MODEL): _delete_model,
     (Verb.CREATE, Kind.CONFIG): _create_config,
+    (Verb.TAG, Kind.CONFIG): _tag_config,
     (Verb.DELETE, Kind.CONFIG): _delete_config,
     (Verb.CREATE, Kind.ENDPOINT): _create_endpoint,
     (Verb.UPDATE, Kind.ENDPOINT): _update_endpoint,

@@ -22,6 +22,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
 
+from portside import contract
 from portside.aws import ecr
 from portside.aws.session import PassingError, Session
 from portside.deploy.apply.upload_record import Upload, UploadRecord, open_record, read_record
@@ -73,6 +74,12 @@ def check_access(session: Session, target: Reference) -> None:
     It is the one that a push begins with, so that it needs no permission of its own. Raises
     `UsageError` where the name is of another region, else what ECR refuses.
     """
+    most = contract.REPOSITORY_NAME_LENGTH
+    if not contract.REPOSITORY_NAME_LEAST <= len(target.repository) <= most:
+        raise UsageError(
+            f"cannot push to `{target}`: ECR takes no repository called `{target.repository}`",
+            hint=f"choose a name of {contract.REPOSITORY_NAME_LEAST} to {most} characters",
+        )
     region = region_of(target)
     if region != session.region:
         raise UsageError(

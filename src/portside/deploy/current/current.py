@@ -37,13 +37,14 @@ class RoleNow:
 class MadeNow:
     """A Model or an EndpointConfig that is there, and when it was made (seconds since 1970).
 
-    `is_ours` and, of a config, `models` are only asked for where something may be removed;
-    None until then.
+    `is_ours` and, of a config, `models` are only asked for where something may be removed, and
+    `tags` of what is wanted where something changes; None until then.
     """
 
     created_at: float = 0.0
     is_ours: bool | None = None
     models: frozenset[str] | None = None
+    tags: dict[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,7 +22,7 @@ from portside.deploy.current.current import (
     TargetNow,
 )
 from portside.deploy.current.earlier import KEPT_CONFIGS, earlier_configs
-from portside.deploy.desired import name
+from portside.deploy.desired import name, tag
 from portside.deploy.desired.resources import (
     TAG_PROJECT,
     Artifact,
@@ -107,6 +107,7 @@ def _with_endpoint(
         models=current.models | _made(models, endpoint),
         endpoints=current.endpoints | ({endpoint.name: now} if now else {}),
     )
+    current = _with_tags(session, endpoint, desired=desired, current=current, made=configs + models)
     current = _with_scaling(session, endpoint, desired=desired, current=current)
     return _with_owners(session, endpoint, desired=desired, current=current, made=configs + models)
 
@@ -160,6 +161,37 @@ def _fields(model: dict[str, Any]) -> dict[str, Any]:
         role_arn=model.get("ExecutionRoleArn", ""),
         vpc=model.get("VpcConfig"),
     )
+
+
+def _with_tags(
+    session: Session,
+    endpoint: Endpoint,
+    *,
+    desired: Desired,
+    current: Current,
+    made: list[sagemaker.Made],
+) -> Current:
+    """The tags of what an endpoint is to run, where it changes; its own are the last to be set."""
+    now = current.endpoints.get(endpoint.name)
+    if (
+        now is not None
+        and now.config_name == endpoint.config_name
+        and not tag.added(endpoint.tags, now.tags)
+        and not tag.removed(endpoint.tags, now.tags)
+    ):
+        return current
+    variants = desired.configs[endpoint.config_name].variants
+    wanted = {endpoint.config_name, *(variant["ModelName"] for variant in variants)}
+    tags = {one.name: sagemaker.list_tags(session, one.arn) for one in made if one.name in wanted}
+    return replace(
+        current,
+        configs=_tagged(current.configs, tags),
+        models=_tagged(current.models, tags),
+    )
+
+
+def _tagged(found: dict[str, MadeNow], tags: dict[str, dict[str, str]]) -> dict[str, MadeNow]:
+    return {own: replace(made, tags=tags.get(own, made.tags)) for own, made in found.items()}
 
 
 def _with_scaling(

@@ -13,12 +13,21 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from portside import __version__, contract
-from portside.config import Async, InstanceSection, Project, Realtime, Serverless, VariantSection
+from portside.config import (
+    Async,
+    EndpointKind,
+    InstanceSection,
+    Project,
+    Realtime,
+    Serverless,
+    VariantSection,
+)
 from portside.config import Endpoint as ConfiguredEndpoint
 from portside.deploy.desired import name
 from portside.deploy.desired.policy import Places, least_policy, trust_policy
 from portside.deploy.desired.resources import (
     TAG_DIGEST,
+    TAG_NEEDS,
     TAG_PROJECT,
     TAG_REGION,
     TAG_TTL,
@@ -39,6 +48,7 @@ from portside.deploy.desired.resources import (
 )
 from portside.deploy.desired.scaling import scaling
 from portside.deploy.desired.setting import async_inference, data_capture, deployment
+from portside.deploy.desired.tag import recorded
 from portside.errors import DeployError
 from portside.image.reference import runtime_image
 
@@ -80,7 +90,7 @@ def desired(
     ours = runtime_image(account=where.account, region=where.region, version=__version__)
     image_name, repository = str(ours), ours.repository
     if image:
-        made, in_it = _image(project.name, image, where=where)
+        made, in_it = _image(project, image, where=where)
         resources += [made, in_it]
         image_name, repository = in_it.name, made.name
     shared = _Shared(
@@ -117,8 +127,9 @@ def _artifact(project: str, bucket: Bucket, data: ModelData) -> Artifact:
     return Artifact(bucket=bucket.name, key=key, data=data)
 
 
-def _image(project: str, data: ImageData, *, where: Where) -> tuple[Repository, Image]:
-    repository = Repository(name=name.repository_name(project), tags={TAG_PROJECT: project})
+def _image(project: Project, data: ImageData, *, where: Where) -> tuple[Repository, Image]:
+    tags = recorded(_common_tags(project)) | {TAG_PROJECT: project.name}
+    repository = Repository(name=name.repository_name(project.name), tags=tags)
     image = Image(
         registry=where.registry,
         repository=repository.name,
@@ -128,10 +139,20 @@ def _image(project: str, data: ImageData, *, where: Where) -> tuple[Repository, 
     return repository, image
 
 
+def _common_tags(project: Project) -> dict[str, str]:
+    """The tags that all endpoints of a project have, for what they share."""
+    first, *others = (endpoint.settings.tags for endpoint in project.endpoints)
+    return {
+        key: value
+        for key, value in first.items()
+        if all(other.get(key) == value for other in others)
+    }
+
+
 def _endpoint(endpoint: ConfiguredEndpoint, shared: _Shared) -> list[Resource]:
     """All that one endpoint needs, in order; what two variants share stands there once."""
     settings = endpoint.settings
-    tags = settings.tags | {TAG_PROJECT: shared.project}
+    tags = recorded(settings.tags) | {TAG_PROJECT: shared.project}
     places = _places(endpoint, shared)
     role = _role(endpoint, shared, places=places, tags=tags)
     variants = [
@@ -143,12 +164,20 @@ def _endpoint(endpoint: ConfiguredEndpoint, shared: _Shared) -> list[Resource]:
     wanted = Endpoint(
         name=endpoint.name,
         config_name=config.name,
-        tags=tags | ({TAG_TTL: settings.ttl} if settings.ttl else {}),
+        tags=tags | _endpoint_tags(settings, role),
         deployment=deployment(rollout) if rollout else None,
     )
     models = {model.name: model for _, model in variants}
     names = [variant.name for variant, _ in variants]
     return [role, *models.values(), config, wanted, *scaling(endpoint, names)]
+
+
+def _endpoint_tags(settings: EndpointKind, role: Role | GivenRole) -> dict[str, str]:
+    """What is kept with the endpoint alone: its time to live, and what its role was checked for."""
+    tags = {TAG_TTL: settings.ttl} if settings.ttl else {}
+    if isinstance(role, GivenRole):
+        tags[TAG_NEEDS] = name.digest_of([role.arn, role.policy])[: name.DIGEST_LENGTH]
+    return tags
 
 
 def _variants(endpoint: ConfiguredEndpoint) -> tuple[VariantSection, ...]:
@@ -189,9 +218,12 @@ def _role(
     policy = least_policy(endpoint.name, endpoint.settings, places=places, where=where)
     if given is not None:
         own = given.rpartition("/")[2]
-        return GivenRole(name=own, arn=given, trust=trust_policy(where), policy=policy)
+        return GivenRole(
+            endpoint=endpoint.name, name=own, arn=given, trust=trust_policy(where), policy=policy
+        )
     own = name.role_name(endpoint.name, region=where.region)
     return Role(
+        endpoint=endpoint.name,
         name=own,
         arn=f"arn:{where.partition}:iam::{where.account}:role{name.ROLE_PATH}{own}",
         trust=trust_policy(where),

@@ -10,12 +10,16 @@ from typing import Any, ClassVar, TypeAlias
 TAG_PROJECT = "portside:project"
 TAG_DIGEST = "portside:digest"
 TAG_TTL = "portside:ttl"
+"""How long an endpoint may live from its creation on, as the config has it: `8h`, `7d`."""
 TAG_VERIFIED = "portside:verified"
 """The EndpointConfig with which an endpoint was seen to answer as it should: a tag of the endpoint
 (the last one), and of that config."""
-"""How long an endpoint may live from its creation on, as the config has it: `8h`, `7d`."""
 TAG_REGION = "portside:region"
 """Of what is the same in all regions (roles): the one whose endpoints it serves."""
+TAG_KEYS = "portside:tags"
+"""Which of a resource's tags the config had set: short digests of their keys; see `tag`."""
+TAG_NEEDS = "portside:needs"
+"""Of an endpoint that runs with a role of the user's: the digest of what that was checked for."""
 
 
 class Kind(StrEnum):
@@ -136,6 +140,7 @@ class Role:
     """The execution role: what SageMaker may do on behalf of one endpoint."""
 
     kind: ClassVar[Kind] = Kind.ROLE
+    endpoint: str
     name: str
     arn: str
     trust: dict[str, Any]
@@ -147,10 +152,11 @@ class Role:
 class GivenRole:
     """An execution role of the user's own: only looked at, never changed.
 
-    `trust` and `policy` are the least that it must allow.
+    `trust` and `policy` are the least that it must allow for an endpoint.
     """
 
     kind: ClassVar[Kind] = Kind.ROLE
+    endpoint: str
     name: str
     arn: str
     trust: dict[str, Any]

@@ -2,7 +2,8 @@
 
     for each resource, in the order in which it must be made:
         missing ─▶ create or upload       differs ─▶ update       as wanted ─▶ nothing
-    at the end: the configs and Models that no rollback needs any more ─▶ delete
+    at the end: the rights that only an earlier config needed ─▶ withdrawn
+                the configs and Models that no rollback needs any more ─▶ delete
 
 Each step has a reason that a user reads and, where something changes, its fields old and new.
 """
@@ -20,7 +21,6 @@ from portside.deploy.current.current import (
     EndpointNow,
     Live,
     Owned,
-    RoleNow,
 )
 from portside.deploy.desired.resources import (
     TAG_PROJECT,
@@ -42,6 +42,7 @@ from portside.deploy.desired.resources import (
 )
 from portside.deploy.plan.difference import Change, by_name, differences, without_values
 from portside.deploy.plan.prune import prune_steps
+from portside.deploy.plan.role_step import given_role_steps, narrow_steps, role_steps
 from portside.deploy.plan.scaling_step import (
     keeps_capacity,
     policy_steps,
@@ -49,6 +50,7 @@ from portside.deploy.plan.scaling_step import (
     target_steps,
 )
 from portside.deploy.plan.step import Step, Verb, create, step
+from portside.deploy.plan.tag_step import check_ours, tag_steps
 from portside.errors import DeployError
 
 __all__ = ["Step", "Verb", "plan", "plan_removal"]
@@ -76,7 +78,7 @@ def plan(desired: Desired, current: Current) -> tuple[Step, ...]:
     steps = [
         found for resource in desired.resources for found in _steps(resource, desired, current)
     ]
-    return (*steps, *prune_steps(desired, current))
+    return (*steps, *narrow_steps(desired, current), *prune_steps(desired, current))
 
 
 def plan_removal(owned: tuple[Owned, ...]) -> tuple[Step, ...]:
@@ -108,16 +110,13 @@ def _steps(resource: Resource, desired: Desired, current: Current) -> list[Step]
             there = resource.data.digest in current.image_digests
             return [] if there else [_push_step(resource, current)]
         case Role():
-            return _role_steps(resource, current.roles.get(resource.name))
+            return role_steps(resource, desired, current)
         case GivenRole():
-            return _given_role_steps(resource, desired, current)
+            return given_role_steps(resource, desired, current)
         case Model():
-            return (
-                [] if resource.name in current.models else [_model_step(resource, desired, current)]
-            )
+            return _model_steps(resource, desired, current)
         case EndpointConfig():
-            there = resource.name in current.configs
-            return [] if there else [_config_step(resource, desired, current)]
+            return _config_steps(resource, desired, current)
         case Endpoint():
             return _endpoint_steps(resource, desired, current)
         case ScalableTarget():
@@ -161,48 +160,34 @@ def _repository_steps(repository: Repository, current: Current) -> list[Step]:
     tags = current.repositories.get(repository.name)
     if tags is None:
         return [create(repository)]
-    _check_ours(f"repository `{repository.name}`", tags, repository.tags[TAG_PROJECT])
-    return []
+    check_ours(f"repository `{repository.name}`", tags, repository.tags[TAG_PROJECT])
+    return tag_steps(repository, tags)
 
 
-def _role_steps(role: Role, now: RoleNow | None) -> list[Step]:
-    if now is None:
-        return [create(role)]
-    _check_ours(f"role `{role.name}`", now.tags, role.tags[TAG_PROJECT])
-    if now.trust != role.trust or now.policy != role.policy:
-        return [step(Verb.UPDATE, role, "its policies differ")]
-    return []
-
-
-def _given_role_steps(role: GivenRole, desired: Desired, current: Current) -> list[Step]:
-    """A role of the user's is only looked at where something new is to run with it."""
-    new = any(
-        model.role_arn == role.arn and model.name not in current.models
-        for model in desired.models.values()
-    )
-    return [step(Verb.CHECK, role, "must allow what the endpoint needs")] if new else []
-
-
-def _model_step(model: Model, desired: Desired, current: Current) -> Step:
+def _model_steps(model: Model, desired: Desired, current: Current) -> list[Step]:
     """With what changes against the Model of the same variant that runs now."""
+    if (now := current.models.get(model.name)) is not None:
+        return tag_steps(model, now.tags)
     for endpoint, live in _lives(desired, current):
         for variant in desired.configs[endpoint.config_name].variants:
             before = live.models.get(variant["VariantName"])
             if variant["ModelName"] == model.name and before is not None:
                 changes = without_values(differences(before, model.fields))
-                return step(Verb.CREATE, model, "differs from what runs", changes)
-    return create(model)
+                return [step(Verb.CREATE, model, "differs from what runs", changes)]
+    return [create(model)]
 
 
-def _config_step(config: EndpointConfig, desired: Desired, current: Current) -> Step:
+def _config_steps(config: EndpointConfig, desired: Desired, current: Current) -> list[Step]:
+    if (now := current.configs.get(config.name)) is not None:
+        return tag_steps(config, now.tags)
     for endpoint, live in _lives(desired, current):
         if endpoint.config_name == config.name:
             changes = differences(
                 _shown(live.variants, live.settings), _shown(config.variants, config.settings)
             )
             reason = "differs from what runs" if changes else "takes the new Model"
-            return step(Verb.CREATE, config, reason, changes)
-    return create(config)
+            return [step(Verb.CREATE, config, reason, changes)]
+    return [create(config)]
 
 
 def _lives(desired: Desired, current: Current) -> list[tuple[Endpoint, Live]]:
@@ -222,7 +207,7 @@ def _endpoint_steps(endpoint: Endpoint, desired: Desired, current: Current) -> l
     now = current.endpoints.get(endpoint.name)
     if now is None:
         return [create(endpoint), _wait(endpoint, "until it is InService"), _verify(endpoint)]
-    _check_ours(f"endpoint `{endpoint.name}`", now.tags, desired.project)
+    check_ours(f"endpoint `{endpoint.name}`", now.tags, desired.project)
     release = release_steps(endpoint, desired, current)
     if now.status in BEYOND_REPAIR:
         # SageMaker allows nothing but deletion of a Failed endpoint.
@@ -238,7 +223,7 @@ def _endpoint_steps(endpoint: Endpoint, desired: Desired, current: Current) -> l
         wait = [] if now.status == "InService" else _settling(moved, now)
         is_verified = now.tags.get(TAG_VERIFIED) == endpoint.config_name
         verify = [] if is_verified else [_verify(endpoint)]
-        return [*release, *wait, *_tag_steps(endpoint, now), *verify]
+        return [*release, *wait, *tag_steps(endpoint, now.tags), *verify]
     _check_kind(endpoint, now, desired)
     changes = differences(
         {"EndpointConfigName": now.config_name}, {"EndpointConfigName": endpoint.config_name}
@@ -248,7 +233,7 @@ def _endpoint_steps(endpoint: Endpoint, desired: Desired, current: Current) -> l
         *release,
         step(Verb.UPDATE, moved, f"runs `{now.config_name}`", changes),
         _wait(endpoint, "until it is InService"),
-        *_tag_steps(endpoint, now),
+        *tag_steps(endpoint, now.tags),
         _verify(endpoint),
     ]
 
@@ -295,26 +280,5 @@ def _verify(endpoint: Endpoint) -> Step:
     return step(Verb.VERIFY, endpoint, "a sample is asked before anything old goes")
 
 
-def _tag_steps(endpoint: Endpoint, now: EndpointNow) -> list[Step]:
-    changes = tuple(
-        Change(field=key, old=now.tags.get(key), new=endpoint.tags.get(key))
-        for key in sorted({*now.tags, *endpoint.tags})
-        if now.tags.get(key) != endpoint.tags.get(key)
-        and not key.startswith("aws:")
-        and key != TAG_VERIFIED
-    )
-    return [step(Verb.TAG, endpoint, "has other tags", changes)] if changes else []
-
-
 def _wait(endpoint: Endpoint, reason: str) -> Step:
     return step(Verb.WAIT, endpoint, reason)
-
-
-def _check_ours(what: str, tags: dict[str, str], project: str) -> None:
-    owner = tags.get(TAG_PROJECT)
-    if owner != project:
-        whose = f"belongs to the project `{owner}`" if owner else "was not made by Portside"
-        raise DeployError(
-            f"cannot use the {what}: it {whose}",
-            hint="choose another `name` in `portside.toml`",
-        )

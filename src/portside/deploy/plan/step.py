@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from portside.deploy.current.current import PolicyNow, TargetNow
-from portside.deploy.desired.resources import Endpoint, Kind, Resource
+from portside.deploy.desired.name import DIGEST_LENGTH, digest_of
+from portside.deploy.desired.resources import Endpoint, GivenRole, Kind, Resource, Role
 from portside.deploy.plan.difference import Change
 
 
@@ -43,8 +44,16 @@ class Step:
     @property
     def id(self) -> str:
         """The same for the same step of the same plan, whenever it is made; none has it twice."""
-        to = f" to {self.wanted.config_name}" if isinstance(self.wanted, Endpoint) else ""
-        return f"{self.verb} {self.kind} {self.name}{to}"
+        name = f"{self.verb} {self.kind} {self.name}"
+        match self.wanted:
+            case Endpoint(config_name=config):
+                return f"{name} to {config}"
+            case GivenRole(endpoint=endpoint):
+                return f"{name} for {endpoint}"
+            case Role(policy=policy) if self.verb is Verb.UPDATE:
+                return f"{name} to {digest_of(policy)[:DIGEST_LENGTH]}"
+            case _:
+                return name
 
 
 def step(

@@ -8,7 +8,7 @@
 An event is an object of its own that is never changed again, so a run that is killed leaves
 all that it knew. The plan stands in the first one, with the final name of everything: what
 cannot carry a tag at its creation is on record before the first call that makes it. A run
-with nothing to do writes nothing.
+with nothing to do writes nothing. The last runs are kept; older ones go at the end of a run.
 """
 
 from __future__ import annotations
@@ -29,6 +29,9 @@ from portside.errors import PortsideError, RemoteError
 DONE: Final = "done"
 """The result of a run, or of a step, that went well."""
 
+KEPT_RUNS: Final = 100
+"""With 20 pages or so each, two requests list them all."""
+
 INTERRUPTED: Final = "interrupted"
 """The result of a run that wrote no end: it was killed, or goes on right now."""
 
@@ -45,6 +48,9 @@ class Book(Protocol):
     def read(self, name: str) -> bytes:
         """A page; empty where it is gone."""
 
+    def remove(self, run: str) -> None:
+        """Take out all pages of a run."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
@@ -57,7 +63,12 @@ class Entry:
     plan: str
     """Digest of the plan's steps: the same plan has the same."""
     steps: tuple[str, ...]
+    """What was planned."""
     result: str
+    done: int = 0
+    """How many of them ended well."""
+    stopped_at: str | None = None
+    """The step that failed or was cut; None where the run is done, or had not come to one."""
 
 
 class Journal:
@@ -88,6 +99,7 @@ class Journal:
             self._end(_reason(error))
             raise
         self._end(DONE)
+        self._prune()
 
     @contextmanager
     def step(self, step: Step) -> Iterator[None]:
@@ -106,6 +118,14 @@ class Journal:
     def _end(self, result: str) -> None:
         self._late("ended", result=result)
 
+    def _prune(self) -> None:
+        """What cannot be removed now is removed by the next run."""
+        try:
+            for run in sorted(_by_run(self._book))[:-KEPT_RUNS]:
+                self._book.remove(run)
+        except RemoteError:
+            return
+
     def _late(self, event: str, **fields: object) -> None:
         """What has happened has happened, whether it can be written down or not."""
         try:
@@ -121,12 +141,18 @@ class Journal:
 
 def history(book: Book, *, count: int) -> list[Entry]:
     """The last runs, newest first; what cannot be read is left out."""
-    pages: dict[str, list[str]] = {}
-    for name in book.names():
-        pages.setdefault(name.partition("/")[0], []).append(name)
+    pages = _by_run(book)
     runs = sorted(pages, reverse=True)[:count]
     entries = (_entry(run, book, pages[run]) for run in runs)
     return [entry for entry in entries if entry is not None]
+
+
+def _by_run(book: Book) -> dict[str, list[str]]:
+    """The pages of each run, both in the order of time."""
+    pages: dict[str, list[str]] = {}
+    for name in book.names():
+        pages.setdefault(name.partition("/")[0], []).append(name)
+    return pages
 
 
 def plan_digest(steps: Sequence[Step]) -> str:
@@ -138,17 +164,31 @@ def _entry(run: str, book: Book, names: list[str]) -> Entry | None:
     try:
         first: dict[str, Any] = json.loads(book.read(names[0]))
         last: dict[str, Any] = json.loads(book.read(names[-1]))
+        steps = tuple(step["id"] for step in first["steps"])
+        result = last["result"] if last["event"] == "ended" else INTERRUPTED
+        # Beside the steps' ends there is the page of the beginning, and mostly that of the end.
+        tried = len(names) - (2 if last["event"] == "ended" else 1)
+        done = tried if result == DONE else _done(book, names, tried=tried)
         return Entry(
             run=run,
             time=first["time"],
             command=first["command"],
             who=str(Runner(**first["runner"])),
             plan=first["plan"],
-            steps=tuple(step["id"] for step in first["steps"]),
-            result=last["result"] if last["event"] == "ended" else INTERRUPTED,
+            steps=steps,
+            result=result,
+            done=done,
+            stopped_at=None if result == DONE or done == len(steps) else steps[done],
         )
     except (ValueError, TypeError, KeyError):
         return None
+
+
+def _done(book: Book, names: list[str], *, tried: int) -> int:
+    """Of the steps that were tried all ended well but perhaps the last: a run ends with it."""
+    if not tried:
+        return 0
+    return tried if json.loads(book.read(names[tried]))["result"] == DONE else tried - 1
 
 
 def _reason(error: BaseException) -> str:

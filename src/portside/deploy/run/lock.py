@@ -84,15 +84,6 @@ class Lock:
         self._etag: str | None = None
         self._renewed_at = 0.0
 
-    @contextmanager
-    def held(
-        self, *, break_it: bool = False, heartbeat_s: float = HEARTBEAT_S
-    ) -> Iterator[Callable[[], None]]:
-        """Take the lock and keep it while the block runs; see `acquire` and `kept`."""
-        self.acquire(break_it=break_it)
-        with self.kept(heartbeat_s=heartbeat_s) as check:
-            yield check
-
     def acquire(self, *, break_it: bool = False) -> None:
         """Take the lock.
 

@@ -102,3 +102,7 @@ class S3Book:
         """A page; empty where it is gone."""
         found = ConditionalObject(self._session, self._bucket, self._prefix + name).read()
         return found.body if found else b""
+
+    def remove(self, run: str) -> None:
+        """Take out all pages of a run, with what a versioned bucket keeps of them."""
+        s3.delete_prefix(self._session, self._bucket, prefix=f"{self._prefix}{run}/")

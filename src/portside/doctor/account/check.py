@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from portside.config.region import region_hint
 from portside.doctor.account.fact import Account
 from portside.doctor.finding import Check, Severity, Spot
 
@@ -16,6 +17,8 @@ _SAGEMAKER: Final = "sagemaker.amazonaws.com"
 
 _EXPIRED: Final = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired"})
 _NO_KEYS: Final = frozenset({"NoCredentials", "NoCredentialsError"})
+_UNREACHABLE: Final = "Unreachable"
+"""As `aws.session` has it."""
 _NOT_ALLOWED: Final = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"})
 
 
@@ -27,6 +30,8 @@ def _credentials(account: Account) -> Iterator[Spot]:
             mend = "sign in again: `aws sso login`, or take fresh keys of the role"
         elif denial.code in _NO_KEYS:
             mend = "run `aws configure` or `aws sso login`"
+        elif denial.code == _UNREACHABLE and (hint := region_hint(account.region)):
+            mend = hint
         else:
             mend = denial.hint or "look at `aws configure list`"
         yield Spot(where=denial.operation, what=denial.message, mend=mend)

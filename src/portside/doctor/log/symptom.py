@@ -1,6 +1,7 @@
 """The well-known ways in which an instance fails, by what it prints or SageMaker says of it.
 
-A symptom's words may name groups of its pattern: `{module}`.
+A symptom's words may name groups of its pattern, as in `{module}`, and where the traceback points
+to that ends with the line: `{place}` and `{file}`.
 """
 
 from __future__ import annotations
@@ -11,12 +12,16 @@ from typing import Final
 
 from portside.doctor.finding import Severity
 
+NOWHERE: Final = {"place": "a file of the code", "file": "FILE"}
+"""What stands for the place where no traceback tells one."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Symptom:
     """What is looked for in a line, what it means, what to do about it, and who says so.
 
     `is_general` is one that says only that something is wrong: it is told where nothing else is.
+    `is_whole` is one that explains its line whole: no other is looked for in it.
     """
 
     name: str
@@ -26,6 +31,7 @@ class Symptom:
     source: str
     severity: Severity = Severity.ERROR
     is_general: bool = False
+    is_whole: bool = False
 
 
 def _symptom(
@@ -37,6 +43,7 @@ def _symptom(
     source: str,
     severity: Severity = Severity.ERROR,
     is_general: bool = False,
+    is_whole: bool = False,
 ) -> Symptom:
     return Symptom(
         name=name,
@@ -46,13 +53,41 @@ def _symptom(
         source=source,
         severity=severity,
         is_general=is_general,
+        is_whole=is_whole,
     )
 
+
+_ENGINE: Final = (
+    _symptom(
+        "engine-limits",
+        r"error setting rlimit|(\bcrun\b|OCI \w+|daemon).*(rlimit|ulimit)",
+        cause="the engine may not set the limits that it starts every container with; it is not "
+        "the image's fault",
+        mend="lower them under `[containers]` of `/etc/containers/containers.conf`: "
+        '`default_ulimits = ["nofile=1024:1024", "nproc=1024:1024"]`; or do without: '
+        "`portside local start --engine process`",
+        source="containers/podman#6668",
+        is_whole=True,
+    ),
+    _symptom(
+        "engine",
+        r"(\bcrun\b|\brunc\b|OCI (runtime|permission)|Error response from daemon).*"
+        r"(cgroup|id_?map|subuid|namespace|seccomp|apparmor|sysctl|keyring|\bmount)"
+        r"|permission denied while trying to connect to the Docker|cannot set up namespace"
+        r"|no subuid ranges|cannot clone: Operation not permitted",
+        cause="the engine cannot start containers on this machine; it is not the image's fault",
+        mend="see what it says of an image that is known to work (`podman run --rm IMAGE true`), "
+        "or do without: `portside local start --engine process`",
+        source="containers/podman, troubleshooting.md",
+        is_whole=True,
+    ),
+)
 
 _START: Final = (
     _symptom(
         "serve-not-found",
-        r'exec: "serve": executable file not found|exec:? .*\bserve\b.*(not found|no such file)',
+        r'exec: "serve": executable file not found|exec:? .*\bserve\b.*(not found|no such file)'
+        r"|executable file `serve` not found",
         cause="the image has no command `serve`, which SageMaker starts it with",
         mend="add an ENTRYPOINT in exec form, or `COPY serve /usr/local/bin/` and "
         "`RUN chmod +x /usr/local/bin/serve`; `portside build` makes an image that has one",
@@ -79,8 +114,23 @@ _START: Final = (
         "module-missing",
         r"ModuleNotFoundError: No module named '(?!numpy\._core)(?P<module>[\w.]+)'",
         cause="the image has no package for `import {module}`",
-        mend="add it to the file that `image.requirements` names, and deploy again",
+        mend="add it to the file that `image.requirements` names, and deploy again; a module of "
+        "your own goes beside `inference.py`, or into the folder `code/` with it",
         source="aws/sagemaker-python-sdk#4115",
+    ),
+    _symptom(
+        "relative-import",
+        r"attempted relative import with no known parent package",
+        cause="{place} imports with a dot, and the handler is in no package",
+        mend="leave the dot out: `import helper` in place of `from . import helper`",
+        source="sagemaker-inference-toolkit, `transformer.py`",
+    ),
+    _symptom(
+        "syntax",
+        r"\b(SyntaxError|IndentationError|TabError): ",
+        cause="{place} is not Python, or not of the image's version",
+        mend="mend what `python -m py_compile {file}` says, and deploy again",
+        source="aws/amazon-sagemaker-examples#210",
     ),
     _symptom(
         "name-missing",
@@ -164,6 +214,15 @@ _START: Final = (
         mend="put it at `code/inference.py` of the artifact, with `load_model` and `predict`; "
         "`portside doctor` looks at your copy",
         source="aws/sagemaker-huggingface-inference-toolkit#51",
+    ),
+    _symptom(
+        "handler-signature",
+        r"takes `\([^`]*\)` and is called with|defines `transform_fn` and"
+        r"|takes \d+ positional arguments? but \d+ (was|were) given",
+        cause="a function of the code cannot be called with what it is called with, or stands in "
+        "the way of another",
+        mend="see which, and what it has to take: `portside doctor` in the project's folder",
+        source="sagemaker-inference-toolkit, `transformer.py`",
     ),
     _symptom(
         "file-missing",
@@ -267,10 +326,13 @@ _REQUEST: Final = (
     ),
     _symptom(
         "timed-out",
-        r"Your invocation timed out while waiting|upstream timed out|Read timeout on endpoint",
-        cause="the container took longer than the 60 s that SageMaker waits",
-        mend="load the model at the start, stream the answer, or use an asynchronous endpoint; "
-        "clients wait 70 s and do not retry",
+        r"Your invocation timed out while waiting|upstream timed out|Read timeout on endpoint"
+        r"|\bstatus=504\b|did not answer within [\d.]+ s|a prediction hangs|WORKER TIMEOUT"
+        r'|"(GET|POST) /invocations[^"]*" 504\b|\b504 Gateway',
+        cause="a request was not answered in time: SageMaker waits 60 s, and the handler has "
+        "`PORTSIDE_TIMEOUT_S`",
+        mend="send fewer texts at once, give it more memory (and with it processors), load the "
+        'model at the start, or let answers take up to an hour with `endpoint.kind = "async"`',
         source="API InvokeEndpoint",
     ),
     _symptom(
@@ -412,7 +474,7 @@ _PLATFORM: Final = (
     ),
 )
 
-SYMPTOMS: Final = (*_START, *_MACHINE, *_REQUEST, *_PLATFORM)
+SYMPTOMS: Final = (*_ENGINE, *_START, *_MACHINE, *_REQUEST, *_PLATFORM)
 
 GENERAL: Final = frozenset(symptom.name for symptom in SYMPTOMS if symptom.is_general)
 """Names of those that say only that something is wrong."""

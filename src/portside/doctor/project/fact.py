@@ -10,8 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
+from typing import Final
 
-from portside import config
+from portside import config, contract
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +69,22 @@ class Archive:
     flaw: str = ""
 
 
+class Place(StrEnum):
+    """Where a module of the project lies."""
+
+    PLAIN_FOLDER = "plain folder"
+    """Beside the handler, without the `__init__.py` of a package."""
+    ELSEWHERE = "elsewhere"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LocalModule:
+    """A Python file, or a folder with some, in the project's folder."""
+
+    where: str
+    place: Place = Place.ELSEWHERE
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
     """An endpoint of the project, and the path of its table in `portside.toml`."""
@@ -87,12 +104,18 @@ class Endpoint:
                 return frozenset()
 
 
+_CODE: Final = "code"
+"""A folder that goes along as a whole, as `artifact.handler` has it."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Project:
     """All that a check may ask of a project."""
 
     where: str
     """The folder."""
+    name: str = ""
+    """Of the folder, as somebody would import it from beside."""
     refusals: tuple[Refusal, ...] = ()
     """Of its configuration and its checkpoint."""
     endpoints: tuple[Endpoint, ...] = ()
@@ -106,7 +129,9 @@ class Project:
     modules: tuple[Source, ...] = ()
     """What goes along with the handler."""
     module_names: frozenset[str] = frozenset()
-    """What can be imported from beside the handler."""
+    """What can be imported from what goes along."""
+    local_modules: Mapping[str, LocalModule] = field(default_factory=dict)
+    """What could be imported where the project's own folders are searched, by first names."""
     scripts: tuple[Source, ...] = ()
     """The Python files of the project's folder, which a Dockerfile may start."""
     requirements: Text | None = None
@@ -127,6 +152,17 @@ class Project:
         """The handler and its modules, as far as they are Python."""
         found = (self.handler, *self.modules) if self.handler else self.modules
         return tuple(source for source in found if source.tree is not None)
+
+    @property
+    def has_app(self) -> bool:
+        """Whether an app of the user's answers, and not the handler's functions."""
+        return any(contract.ENV_APP in each.settings.environment for each in self.endpoints)
+
+    def is_by_folder(self, module: str) -> bool:
+        """Whether a full name is that of a module as part of the folder that it lies in."""
+        folder, name, *_ = [*module.split("."), ""]
+        is_there = name in self.module_names or name in self.local_modules
+        return folder in {_CODE, self.name} - self.module_names and is_there
 
 
 def parse(where: str, text: str) -> Source:

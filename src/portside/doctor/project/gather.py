@@ -7,13 +7,15 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import islice
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Final
 
 from portside import config
+from portside.archive import Member
 from portside.artifact.folder.checkpoint import Checkpoint, read_checkpoint
 from portside.artifact.folder.weights import Kind, read_weights
-from portside.artifact.handler import handler_members
+from portside.artifact.handler import CODE, handler_members
+from portside.doctor.project.beginning import last_checkpoint, nothing_to_deploy
 from portside.doctor.project.fact import (
     Archive,
     ArchiveMember,
@@ -25,15 +27,12 @@ from portside.doctor.project.fact import (
     Text,
     parse,
 )
+from portside.doctor.project.file import python_files, shown, text
+from portside.doctor.project.search import local_modules
 from portside.errors import BuildError, ConfigError, PortsideError
 
 _MOST_MEMBERS: Final = 10_000
 """Of an archive; a model has some dozens, and hostile ones may have any number."""
-
-_LARGEST_TEXT_BYTES: Final = 2 * 1024**2
-"""Of a file of code; larger ones are data."""
-
-_MOST_SCRIPTS: Final = 50
 
 
 def gather(folder: Path) -> Project:
@@ -43,9 +42,14 @@ def gather(folder: Path) -> Project:
         project = config.load(folder)
     except PortsideError as error:
         return replace(facts, refusals=(_of_config(folder, error),), archives=_archives([folder]))
-    facts = _with_code(replace(facts, endpoints=_endpoints(project)), project, folder)
-    facts = _with_model(facts, project, folder)
+    facts = _with_model(gather_code(project, folder), project, folder)
     return _with_files(facts, project, folder)
+
+
+def gather_code(project: config.Project, folder: Path) -> Project:
+    """The facts of a project's code and of what it wants; milliseconds, whatever the model is."""
+    facts = Project(where=str(folder), name=project.root.name, endpoints=_endpoints(project))
+    return _with_requirements(_with_code(facts, project, folder), project, folder)
 
 
 def _of_config(folder: Path, error: PortsideError) -> Refusal:
@@ -79,11 +83,20 @@ def _with_code(facts: Project, project: config.Project, folder: Path) -> Project
     found = replace(facts, handler=_source(handler, project.root, folder))
     if found.handler is not None and found.handler.tree is None:
         return found
+    found = replace(
+        found,
+        local_modules=local_modules(handler, root=project.root, folder=folder, model=project.model),
+    )
     try:
         members = handler_members(handler)
     except BuildError as error:
+        if isinstance(error.__cause__, SyntaxError) and error.__cause__.filename:
+            # Nobody knows what goes along, so nothing is said to be left behind.
+            broken = _source(Path(error.__cause__.filename), project.root, folder)
+            names = frozenset(found.local_modules)
+            return replace(found, modules=(broken,), module_names=names)
         refusal = Refusal(
-            where=_shown(handler, project.root, folder),
+            where=shown(handler, project.root, folder),
             what=error.message,
             mend=error.hint or "mend the file",
         )
@@ -95,24 +108,20 @@ def _with_code(facts: Project, project: config.Project, folder: Path) -> Project
         modules=tuple(
             _source(path, project.root, folder) for path in others if path.suffix == ".py"
         ),
-        module_names=frozenset(_module_names(handler.parent)),
-        code_files={_shown(path, project.root, folder): path for path in others},
+        module_names=frozenset(_names_in(members)),
+        code_files={shown(path, project.root, folder): path for path in others},
     )
 
 
-def _module_names(folder: Path) -> Iterator[str]:
-    for path in folder.iterdir():
-        if path.suffix == ".py" or path.is_dir():
-            yield path.stem
+def _names_in(members: tuple[Member, ...]) -> Iterator[str]:
+    """What can be imported of an artifact's members: `code/` is where Python searches."""
+    for member in members:
+        first = PurePosixPath(member.name).relative_to(CODE).parts[0]
+        yield first.removesuffix(".py")
 
 
 def _source(path: Path, root: Path, folder: Path) -> Source:
-    return parse(_shown(path, root, folder), _text(path))
-
-
-def _text(path: Path) -> str:
-    with path.open("rb") as file:
-        return file.read(_LARGEST_TEXT_BYTES).decode("utf-8-sig", "replace")
+    return parse(shown(path, root, folder), text(path))
 
 
 # --- The model --------------------------------------------------------------------
@@ -121,12 +130,9 @@ def _text(path: Path) -> str:
 def _with_model(facts: Project, project: config.Project, folder: Path) -> Project:
     if project.model is None:
         if project.handler is None:
-            missing = Refusal(
-                where=str(folder),
-                what="there is neither a model nor an `inference.py`",
-                mend="put your checkpoint there as `model/`, or run `portside init`",
+            return replace(
+                facts, refusals=(*facts.refusals, nothing_to_deploy(project.root, folder))
             )
-            return replace(facts, refusals=(*facts.refusals, missing))
         return facts
     try:
         checkpoint = read_checkpoint(
@@ -136,9 +142,11 @@ def _with_model(facts: Project, project: config.Project, folder: Path) -> Projec
         )
     except BuildError as error:
         refusal = Refusal(
-            where=_shown(project.model, project.root, folder),
+            where=shown(project.model, project.root, folder),
             what=error.message,
-            mend=error.hint or "mend the checkpoint",
+            mend=last_checkpoint(project.model, project.root)
+            or error.hint
+            or "mend the checkpoint",
         )
         return replace(facts, refusals=(*facts.refusals, refusal))
     return replace(
@@ -153,40 +161,50 @@ def _with_model(facts: Project, project: config.Project, folder: Path) -> Projec
 def _pickles(checkpoint: Checkpoint, root: Path, folder: Path) -> Iterator[str]:
     for model in read_weights(checkpoint.files).models:
         if model.kind is Kind.PICKLE:
-            yield _shown(checkpoint.folder / model.main.path, root, folder)
+            yield shown(checkpoint.folder / model.main.path, root, folder)
 
 
 # --- Files ------------------------------------------------------------------------
 
 
-def _with_files(facts: Project, project: config.Project, folder: Path) -> Project:
-    root = project.root
-    requirements = project.requirements
+def _with_requirements(facts: Project, project: config.Project, folder: Path) -> Project:
+    root, requirements = project.root, project.requirements
     if requirements is None and project.handler is not None:
         requirements = _first(root / "requirements.txt", root / "code" / "requirements.txt")
-    dockerfile = project.dockerfile or _first(root / "Dockerfile")
-    is_plain = requirements is not None and requirements.suffix == ".txt"
-    model = [project.model] if project.model is not None and project.model != root else []
-    scripts = islice(sorted(root.glob("*.py")), _MOST_SCRIPTS)
+    if requirements is None or requirements.suffix != ".txt":
+        return facts
     return replace(
         facts,
-        requirements=_lines(requirements, root, folder) if requirements and is_plain else None,
+        requirements=_lines(requirements, root, folder),
         requirements_are_used=project.requirements is not None,
+    )
+
+
+def _with_files(facts: Project, project: config.Project, folder: Path) -> Project:
+    root = project.root
+    dockerfile = project.dockerfile or _first(root / "Dockerfile")
+    model = [project.model] if project.model is not None and project.model != root else []
+    return replace(
+        facts,
         dockerfile=_lines(dockerfile, root, folder) if dockerfile else None,
         has_dockerignore=(root / ".dockerignore").is_file(),
-        scripts=tuple(_source(path, root, folder) for path in scripts),
+        scripts=_scripts(root, folder),
         root_files=tuple(sorted(path.name for path in root.iterdir() if path.is_file())),
-        archives=_archives([folder, *(Path(_shown(path, root, folder)) for path in model)]),
+        archives=_archives([folder, *(Path(shown(path, root, folder)) for path in model)]),
         requests={
-            _shown(path, root, folder): path.stat().st_size
+            shown(path, root, folder): path.stat().st_size
             for path in sorted(root.glob("request*"))
             if path.is_file()
         },
     )
 
 
+def _scripts(root: Path, folder: Path) -> tuple[Source, ...]:
+    return tuple(_source(path, root, folder) for path in python_files(root))
+
+
 def _lines(path: Path, root: Path, folder: Path) -> Text:
-    return Text(where=_shown(path, root, folder), lines=tuple(_text(path).splitlines()))
+    return Text(where=shown(path, root, folder), lines=tuple(text(path).splitlines()))
 
 
 def _first(*paths: Path) -> Path | None:
@@ -219,8 +237,3 @@ def _kind(member: tarfile.TarInfo) -> MemberKind:
     if member.isdir():
         return MemberKind.FOLDER
     return MemberKind.LINK if member.islnk() or member.issym() else MemberKind.OTHER
-
-
-def _shown(path: Path, root: Path, folder: Path) -> str:
-    """A path of the project as the user would type it."""
-    return str(folder / path.relative_to(root)) if path.is_relative_to(root) else str(path)

@@ -14,6 +14,9 @@ TOOLKIT: Final = ("model_fn", "input_fn", "predict_fn", "output_fn", "transform_
 """Any of these names makes a file a handler; as in `serving.handlers`, which need not be installed
 where the doctor is asked."""
 
+HANDLES: Final = frozenset({*TOOLKIT, "predict", "predict_batch"})
+"""Functions of which one at least answers; `load_model` alone answers nothing."""
+
 TAKEN: Final = {
     "load_model": ("model_dir",),
     "predict": ("data", "model"),
@@ -46,7 +49,7 @@ def _functions(project: Project) -> Iterator[Spot]:
     source, tree = _handler(project)
     if source is None or tree is None or tree.imports_everything:
         return
-    if tree.defined.isdisjoint((*TOOLKIT, "predict", "predict_batch")):
+    if tree.defined.isdisjoint(HANDLES):
         app = next((name for name in ("app", "application") if name in tree.defined), None)
         stem = source.where.rpartition("/")[2].removesuffix(".py")
         yield Spot(
@@ -90,13 +93,15 @@ def _mix(project: Project) -> Iterator[Spot]:
     if replaced:
         yield Spot(
             where=f"{source.where}:{tree.functions['transform_fn'].lineno}",
-            what=f"`transform_fn` replaces {' and '.join(replaced)}, which are defined too",
+            what=f"`transform_fn` stands beside {' and '.join(replaced)}, in place of which it is "
+            "called",
             mend="keep `transform_fn` or the others",
         )
 
 
 def _handler(project: Project) -> tuple[Source | None, Tree | None]:
-    source = project.handler
+    """The handler, unless an app answers in its place."""
+    source = None if project.has_app else project.handler
     return source, Tree(source.tree) if source and source.tree else None
 
 

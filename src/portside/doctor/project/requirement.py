@@ -36,6 +36,11 @@ _PROVIDED: Final = frozenset(
 )
 """In every image that Portside builds: the extra `serve`."""
 
+_VERSION: Final = re.compile(
+    r"@.+|\(?\s*((===?|[<>!~]=|[<>])\s*[\w.*+!-]+\s*(,\s*|(?=\)|$)))*\)?\s*"
+)
+"""What may follow a name: PEP 508."""
+
 _CUDA: Final = re.compile(r"nvidia-.*|cuda-.*|triton|onnxruntime-gpu|.*-cu1\d|.*-gpu")
 _CPU_INDEX: Final = re.compile(r"(--index-url|--extra-index-url|-i)[\s=]+\S*/cpu/?\s*$")
 _GPU_INSTANCE: Final = re.compile(r"ml\.(g|p)\d")
@@ -51,15 +56,16 @@ class Requirement:
 
 
 def _missing(project: Project) -> Iterator[Spot]:
-    installed = {requirement.name for requirement in _named(project)} | _PROVIDED
+    has = installed(project)
     seen = set[str]()
     for source in project.code:
-        for module, line in Tree(source.tree).required_imports() if source.tree else ():
+        for name, line in Tree(source.tree).required_imports() if source.tree else ():
+            module = name.partition(".")[0]
             package = normal(_DISTRIBUTIONS.get(module, module))
-            near = {
-                name for name in installed if name.startswith(package.removesuffix("-headless"))
-            }
-            is_known = module in sys.stdlib_module_names or module in project.module_names
+            near = {each for each in has if each.startswith(package.removesuffix("-headless"))}
+            is_own = module in project.module_names or module in project.local_modules
+            is_own = is_own or project.is_by_folder(name)
+            is_known = module in sys.stdlib_module_names or is_own
             if is_known or near or package in seen:
                 continue
             seen.add(package)
@@ -96,6 +102,17 @@ def _cuda(project: Project) -> Iterator[Spot]:
                 f"write `{found.name}==VERSION+cpu`"
                 if is_plain_torch or "+cu" in found.version
                 else f"leave it out, or take `{found.name.removesuffix('-gpu')}` for CPUs",
+            )
+
+
+def _unreadable(project: Project) -> Iterator[Spot]:
+    for found in _named(project):
+        if project.requirements and not _VERSION.fullmatch(found.version):
+            text = project.requirements.lines[found.line - 1].strip()
+            yield Spot(
+                where=f"{project.requirements.where}:{found.line}",
+                what=f"`{text}` is no requirement that an installer reads",
+                mend="write `PACKAGE==VERSION`, with the name that the package has on PyPI",
             )
 
 
@@ -140,6 +157,11 @@ def _headless(project: Project) -> Iterator[Spot]:
             )
 
 
+def installed(project: Project) -> frozenset[str]:
+    """The packages that an image of the project has, by their normal names."""
+    return _PROVIDED.union(requirement.name for requirement in _named(project))
+
+
 def normal(name: str) -> str:
     """A package's name as indexes compare it (PEP 503)."""
     return re.sub(r"[-_.]+", "-", name).lower()
@@ -181,6 +203,13 @@ CHECKS: Final[tuple[Check[Project], ...]] = (
         tells="packages for GPUs are required, and no endpoint has one",
         source="pytorch/pytorch#17621",
         look=_cuda,
+    ),
+    Check(
+        name="requirement-unreadable",
+        severity=Severity.ERROR,
+        tells="a line names no package and version",
+        source="PEP 508",
+        look=_unreadable,
     ),
     Check(
         name="requirement-source",

@@ -110,7 +110,7 @@ class Tree:
         return frozenset(reached)
 
     def required_imports(self) -> Iterator[tuple[str, int]]:
-        """First parts of the modules that have to be there, with lines.
+        """Full names of the modules that have to be there, with lines.
 
         Without those that a `try` or `if TYPE_CHECKING` guards.
         """
@@ -118,11 +118,17 @@ class Tree:
             match node:
                 case ast.Import(names=aliases):
                     for alias in aliases:
-                        yield alias.name.partition(".")[0], node.lineno
+                        yield alias.name, node.lineno
                 case ast.ImportFrom(module=str(module), level=0):
-                    yield module.partition(".")[0], node.lineno
+                    yield module, node.lineno
                 case _:
                     pass
+
+    def relative_imports(self) -> Iterator[ast.ImportFrom]:
+        """Those with a dot, without those that are guarded."""
+        for node in _unguarded(self.module):
+            if isinstance(node, ast.ImportFrom) and node.level > 0:
+                yield node
 
 
 def text_of(node: ast.expr | None) -> str | None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import random
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -81,3 +81,11 @@ class Traffic:
             return running.choose(spread())
         found = running.capacities.get(variant)
         return other.capacities.get(variant) if found is None and other is not None else found
+
+
+class Switch(Protocol):
+    """Who knows where an endpoint's traffic goes."""
+
+    def traffic(self, arn: str) -> Traffic | None:
+        """Who answers its invocations now."""
+        ...

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import parse_qs
 
-from portside.local.state.store import writing
+from portside.local.state.database import writing
 
 _READING: Final = {
     "iam": ("Get", "List", "Simulate", "Generate"),

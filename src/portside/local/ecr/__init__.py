@@ -1,7 +1,7 @@
 """The local ECR: repositories and images in the data folder, by two doors.
 
-    boto3, AWS CLI, Portside ──SigV4──▶ gateway ─▶ operations ──────┐
-      UploadLayerPart, PutImage …                  (…_service)      ├─▶ uploads ─▶ blob store
+    boto3, AWS CLI, Portside ──SigV4──▶ gateway ─▶ services ────────┐
+      UploadLayerPart, PutImage …                                   ├─▶ uploads ─▶ blob store
     docker, podman, skopeo ───Basic───▶ gateway ─▶ distribution ────┤   images  ─▶ catalog
       /v2/…/blobs, /v2/…/manifests                                  ┘                │
     endpoints, CreateModel ──────────────────────▶ image store ◀─────────────────────┘

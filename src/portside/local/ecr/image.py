@@ -5,7 +5,7 @@ from __future__ import annotations
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
-from portside.local.ecr.catalog import Image
+from portside.local.ecr.catalog.image_table import Image
 from portside.local.ecr.manifest import PushedManifest, read_manifest
 
 if TYPE_CHECKING:
@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
     from portside.local.clock import Clock
     from portside.local.ecr.blob_store import BlobStore
-    from portside.local.ecr.catalog import Catalog, Repository
+    from portside.local.ecr.catalog.catalog import Catalog
+    from portside.local.ecr.catalog.repository_table import Repository
     from portside.local.ecr.refusal import Words
 
 
@@ -50,16 +51,16 @@ class Images:
             pushed_ms=self._clock.now_ms(),
         )
         parts = frozenset(pushed.layers + pushed.children)
-        self._catalog.add_image(repository.name, image, parts=parts, tag=tag)
+        self._catalog.images.add(repository.name, image, parts=parts, tag=tag)
         return image
 
     def _check_tag(self, repository: Repository, pushed: PushedManifest, tag: str | None) -> None:
         name = repository.name
         if tag is None:
-            if self._catalog.image(name, pushed.digest) is not None:
+            if self._catalog.images.find(name, pushed.digest) is not None:
                 raise self._words.image_exists(pushed.digest, tag, repository=name)
             return
-        present = self._catalog.tagged(name, tag)
+        present = self._catalog.images.tagged(name, tag)
         if present == pushed.digest:
             raise self._words.image_exists(pushed.digest, tag, repository=name)
         if present is not None and is_immutable(repository, tag):
@@ -67,29 +68,29 @@ class Images:
 
     def _check_parts(self, repository: Repository, pushed: PushedManifest) -> None:
         name = repository.name
-        layers = [part for part in pushed.layers if self._catalog.layer(name, part) is None]
+        layers = [part for part in pushed.layers if self._catalog.layers.find(name, part) is None]
         if layers:
             raise self._words.layers_missing(layers, repository=name)
-        images = [part for part in pushed.children if self._catalog.image(name, part) is None]
+        images = [part for part in pushed.children if self._catalog.images.find(name, part) is None]
         if images:
             raise self._words.images_missing(images, repository=name)
 
     def find(self, repository: str, *, digest: str | None, tag: str | None) -> Image | None:
         """The image of a digest or tag; of both, if the tag names that digest."""
-        tagged = None if tag is None else self._catalog.tagged(repository, tag)
+        tagged = None if tag is None else self._catalog.images.tagged(repository, tag)
         wanted = digest or tagged
         if wanted is None or (tag is not None and tagged != wanted):
             return None
-        return self._catalog.image(repository, wanted)
+        return self._catalog.images.find(repository, wanted)
 
     def remove(self, repository: str, digest: str) -> None:
         """Forget an image with its tags, and the blobs that nobody needs any more."""
-        self.sweep(self._catalog.remove_image(repository, digest))
+        self.sweep(self._catalog.images.remove(repository, digest))
 
     def sweep(self, digests: Iterable[str]) -> None:
         """Remove those of these blobs that no repository has any more."""
         for digest in digests:
-            if not self._catalog.needs(digest):
+            if not self._catalog.layers.is_needed(digest):
                 self._blobs.remove(digest)
 
 

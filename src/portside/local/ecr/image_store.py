@@ -19,7 +19,7 @@ from portside.local.instance.runtime_image import ImageMissingError
 if TYPE_CHECKING:
     from portside.image.reference import Reference
     from portside.local.ecr.blob_store import BlobStore
-    from portside.local.ecr.catalog import Catalog, Image
+    from portside.local.ecr.catalog.image_table import Image, ImageTable
 
 _LATEST: Final = "latest"
 
@@ -42,9 +42,9 @@ class ImageStore:
     """Finds images of the local ECR; `account`, `region` and `address` are how it is named."""
 
     def __init__(
-        self, catalog: Catalog, blobs: BlobStore, *, account: str, region: str, address: str
+        self, images: ImageTable, blobs: BlobStore, *, account: str, region: str, address: str
     ) -> None:
-        self._catalog = catalog
+        self._images = images
         self._blobs = blobs
         dns = "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
         self._registries = {f"{account}.dkr.ecr.{region}.{dns}", address, _as_localhost(address)}
@@ -75,8 +75,8 @@ class ImageStore:
 
     def _find(self, reference: Reference) -> Image:
         name = reference.repository
-        digest = reference.digest or self._catalog.tagged(name, reference.tag or _LATEST)
-        image = self._catalog.image(name, digest) if self.owns(reference) and digest else None
+        digest = reference.digest or self._images.tagged(name, reference.tag or _LATEST)
+        image = self._images.find(name, digest) if self.owns(reference) and digest else None
         if image is None:
             raise ImageMissingError(str(reference))
         return image

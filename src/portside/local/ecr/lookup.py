@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from portside.local.state.resource import partition_of
+
 if TYPE_CHECKING:
-    from portside.local.ecr.catalog import Catalog, Repository
+    from portside.local.ecr.catalog.repository_table import Repository, RepositoryTable
     from portside.local.ecr.refusal import Words
     from portside.local.protocol.call import Call
 
@@ -13,8 +15,8 @@ if TYPE_CHECKING:
 class Lookup:
     """Finds repositories for the operations; there is one registry, the account's."""
 
-    def __init__(self, catalog: Catalog, *, words: Words) -> None:
-        self._catalog = catalog
+    def __init__(self, repositories: RepositoryTable, *, words: Words) -> None:
+        self._repositories = repositories
         self._words = words
 
     def of(self, call: Call) -> Repository:
@@ -25,7 +27,12 @@ class Lookup:
     def named(self, name: str, *, registry: str | None = None) -> Repository:
         """The repository of this name; raises `Fault`."""
         is_ours = registry in {None, self._words.account}
-        found = self._catalog.repository(name) if is_ours else None
+        found = self._repositories.find(name) if is_ours else None
         if found is None:
             raise self._words.no_repository(name, registry=registry)
         return found
+
+
+def arn_of(name: str, *, account: str, region: str) -> str:
+    """The ARN of a repository."""
+    return f"arn:{partition_of(region)}:ecr:{region}:{account}:repository/{name}"

@@ -5,22 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Self
 
 from portside.errors import PortsideError
+from portside.local.ecr import services
 from portside.local.ecr.blob_store import BlobStore
-from portside.local.ecr.catalog import Catalog
-from portside.local.ecr.distribution import Distribution
-from portside.local.ecr.distribution_blob import Blobs
-from portside.local.ecr.distribution_manifest import Manifests
+from portside.local.ecr.catalog.catalog import Catalog
+from portside.local.ecr.distribution.distribution import Distribution
+from portside.local.ecr.distribution.distribution_blob import Blobs
+from portside.local.ecr.distribution.distribution_manifest import Manifests
 from portside.local.ecr.image import Images
-from portside.local.ecr.image_service import ImageService
 from portside.local.ecr.image_store import ImageStore
-from portside.local.ecr.layer_service import LayerService
 from portside.local.ecr.login import Login
 from portside.local.ecr.lookup import Lookup
-from portside.local.ecr.policy_service import PolicyService
 from portside.local.ecr.refusal import Words
-from portside.local.ecr.repository_service import RepositoryService
 from portside.local.ecr.sweep import sweep
-from portside.local.ecr.tag_service import TagService
 from portside.local.ecr.upload import Uploads
 
 if TYPE_CHECKING:
@@ -28,7 +24,6 @@ if TYPE_CHECKING:
 
     from portside.local.clock import Clock
     from portside.local.data_folder import Keys
-    from portside.local.protocol.call import Handler
 
 
 class EcrRegistry:
@@ -48,11 +43,13 @@ class EcrRegistry:
         self._catalog = catalog
         self._login = login = Login(keys, clock=clock)
         words = Words(account=account)
-        lookup = Lookup(catalog, words=words)
+        lookup = Lookup(catalog.repositories, words=words)
         self.uploads = uploads = Uploads(catalog, blobs, words=words, clock=clock)
         """Blobs on their way in."""
         images = Images(catalog, blobs, words=words, clock=clock)
-        self.images = ImageStore(catalog, blobs, account=account, region=region, address=address)
+        self.images = ImageStore(
+            catalog.images, blobs, account=account, region=region, address=address
+        )
         """Finds images by name."""
         self.distribution = Distribution(
             catalog,
@@ -63,22 +60,16 @@ class EcrRegistry:
             address=address,
         )
         """Answers `/v2/`."""
-        self.operations = _operations(
-            repository=RepositoryService(
-                catalog,
-                blobs,
-                images=images,
-                lookup=lookup,
-                words=words,
-                clock=clock,
-                address=address,
-            ),
-            policy=PolicyService(catalog, lookup=lookup, words=words),
-            tag=TagService(catalog, lookup=lookup),
-            layer=LayerService(
-                catalog, uploads=uploads, login=login, lookup=lookup, words=words, address=address
-            ),
-            image=ImageService(catalog, images=images, lookup=lookup, words=words),
+        self.operations = services.operations(
+            catalog,
+            blobs,
+            images=images,
+            uploads=uploads,
+            login=login,
+            lookup=lookup,
+            words=words,
+            clock=clock,
+            address=address,
         )
         """By the names that botocore has for ECR's operations."""
 
@@ -113,40 +104,3 @@ class EcrRegistry:
     def close(self) -> None:
         """Close the index."""
         self._catalog.close()
-
-
-def _operations(
-    *,
-    repository: RepositoryService,
-    policy: PolicyService,
-    tag: TagService,
-    layer: LayerService,
-    image: ImageService,
-) -> dict[str, Handler]:
-    return {
-        "CreateRepository": repository.create,
-        "DescribeRepositories": repository.describe,
-        "DeleteRepository": repository.delete,
-        "PutImageTagMutability": repository.put_tag_mutability,
-        "PutImageScanningConfiguration": repository.put_scanning,
-        "PutLifecyclePolicy": policy.put_lifecycle,
-        "GetLifecyclePolicy": policy.get_lifecycle,
-        "DeleteLifecyclePolicy": policy.delete_lifecycle,
-        "SetRepositoryPolicy": policy.set_access,
-        "GetRepositoryPolicy": policy.get_access,
-        "DeleteRepositoryPolicy": policy.delete_access,
-        "TagResource": tag.add,
-        "UntagResource": tag.remove,
-        "ListTagsForResource": tag.list_all,
-        "GetAuthorizationToken": layer.authorize,
-        "BatchCheckLayerAvailability": layer.check,
-        "InitiateLayerUpload": layer.initiate,
-        "UploadLayerPart": layer.upload_part,
-        "CompleteLayerUpload": layer.complete,
-        "GetDownloadUrlForLayer": layer.download_url,
-        "PutImage": image.put,
-        "BatchGetImage": image.get_batch,
-        "BatchDeleteImage": image.delete_batch,
-        "ListImages": image.list_page,
-        "DescribeImages": image.describe,
-    }

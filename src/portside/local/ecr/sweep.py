@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from portside.local.ecr.blob_store import BlobStore
-    from portside.local.ecr.catalog import Catalog
+    from portside.local.ecr.catalog.catalog import Catalog
 
 KEPT_MS: Final = 24 * 3600 * 1000
 """Ours; ECR does not tell its own."""
@@ -19,13 +19,13 @@ KEPT_MS: Final = 24 * 3600 * 1000
 def sweep(catalog: Catalog, blobs: BlobStore, *, now_ms: int) -> None:
     """Make files and rows agree; raises OSError and `StateFileError`."""
     sizes = blobs.uploads()
-    begun = catalog.uploads()
+    begun = catalog.uploads.progress()
     for upload, (size, changed_ms) in begun.items():
         if sizes.get(upload, 0) < size or changed_ms < now_ms - KEPT_MS:
-            catalog.remove_upload(upload)
+            catalog.uploads.remove(upload)
             blobs.discard(upload)
     for upload in sizes.keys() - begun.keys():
         blobs.discard(upload)
-    catalog.remove_idle_layers(before_ms=now_ms - KEPT_MS)
-    for digest in blobs.digests() - catalog.digests():
+    catalog.layers.remove_idle(before_ms=now_ms - KEPT_MS)
+    for digest in blobs.digests() - catalog.layers.digests():
         blobs.remove(digest)

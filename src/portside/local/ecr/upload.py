@@ -16,7 +16,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 from weakref import WeakValueDictionary
 
-from portside.local.ecr.catalog import Layer, Upload
+from portside.local.ecr.catalog.layer_table import Layer
+from portside.local.ecr.catalog.upload_table import Upload
 from portside.local.refusal import unavailable
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     from portside.local.clock import Clock
     from portside.local.ecr.blob_store import BlobStore
-    from portside.local.ecr.catalog import Catalog
+    from portside.local.ecr.catalog.catalog import Catalog
     from portside.local.ecr.refusal import Words
 
 MIN_PART_BYTES: Final = 5 * 1024 * 1024
@@ -44,12 +45,12 @@ class Uploads:
     def begin(self, repository: str) -> Upload:
         """A new upload to a repository that is there."""
         upload = Upload(id=str(uuid.uuid4()), repository=repository)
-        self._catalog.save_upload(upload, now_ms=self._clock.now_ms())
+        self._catalog.uploads.save(upload, now_ms=self._clock.now_ms())
         return upload
 
     def find(self, upload_id: str, *, repository: str) -> Upload:
         """An upload to this repository; raises `Fault`."""
-        found = self._catalog.upload(upload_id, repository=repository)
+        found = self._catalog.uploads.find(upload_id, repository=repository)
         if found is None:
             raise self._words.no_upload(upload_id, repository=repository)
         return found
@@ -69,7 +70,7 @@ class Uploads:
                 raise self._words.wrong_part(upload_id, repository=repository, size=upload.size)
             with _disk():
                 size = await self._blobs.append(upload_id, pieces, size=upload.size)
-            if self._catalog.upload(upload_id, repository=repository) is None:
+            if self._catalog.uploads.find(upload_id, repository=repository) is None:
                 self._blobs.discard(upload_id)  # the repository was deleted meanwhile
                 raise self._words.no_upload(upload_id, repository=repository)
             added = replace(
@@ -79,7 +80,7 @@ class Uploads:
                 has_short_part=upload.has_short_part
                 or (upload.size > 0 and upload.last_part_size < MIN_PART_BYTES),
             )
-            self._catalog.save_upload(added, now_ms=self._clock.now_ms())
+            self._catalog.uploads.save(added, now_ms=self._clock.now_ms())
         return added
 
     async def complete(
@@ -102,7 +103,7 @@ class Uploads:
             if digest not in digests:
                 self.cancel(upload)
                 raise self._words.wrong_layer(digest)
-            if self._catalog.layer(repository, digest) is not None:
+            if self._catalog.layers.find(repository, digest) is not None:
                 self.cancel(upload)
                 raise self._words.layer_exists(digest, repository=repository)
             layer = Layer(digest=digest, size=upload.size)
@@ -111,7 +112,7 @@ class Uploads:
 
     def cancel(self, upload: Upload) -> None:
         """Forget an upload and what came of it."""
-        self._catalog.remove_upload(upload.id)
+        self._catalog.uploads.remove(upload.id)
         self._blobs.discard(upload.id)
 
     def _keep(self, upload: Upload, layer: Layer) -> None:
@@ -120,10 +121,10 @@ class Uploads:
         In one step of the event loop, so that no removal comes between blob and row.
         """
         now_ms = self._clock.now_ms()
-        if not self._catalog.needs(layer.digest):  # no other repository has brought it
+        if not self._catalog.layers.is_needed(layer.digest):  # no other repository has brought it
             with _disk():
                 self._blobs.keep(upload.id, layer.digest, size=layer.size)
-        self._catalog.add_layer(upload.repository, layer, now_ms=now_ms, upload=upload.id)
+        self._catalog.layers.add(upload.repository, layer, now_ms=now_ms, upload=upload.id)
         self._blobs.discard(upload.id)
 
     def _lock(self, upload_id: str) -> asyncio.Lock:

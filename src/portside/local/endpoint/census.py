@@ -14,16 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from portside.local.capacity.capacity import Capacity
-    from portside.local.capacity.traffic import Running, Traffic
+    from portside.local.capacity.traffic import Running, Switch, Traffic
     from portside.local.state.resource import Resource
-
-
-class Switch(Protocol):
-    """Who knows where an endpoint's traffic goes."""
-
-    def traffic(self, arn: str) -> Traffic | None:
-        """Who answers its invocations now."""
-        ...
 
 
 class Resources(Protocol):

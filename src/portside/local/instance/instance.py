@@ -1,22 +1,19 @@
-"""One running copy of a model's container: its states, its health, its end.
+"""One running copy of a model's container: what it is started from, its health, its end.
 
-    Starting ──ping──▶ Healthy ──stop──▶ Stopping ──exit──▶ Stopped
-        │                 │                  ▲
-        ├──────exit───────┴──▶ Failed        │
-        └──────────────stop──────────────────┘
-
-What it runs in is behind two protocols: a `Launcher` starts a `Process`. It is
-an operating system's process today and may be a container; nothing here knows.
+Its states are in `instance_state`. What it runs in is behind two protocols: a
+`Launcher` starts a `Process`. That is a process of the operating system or a
+container; nothing here knows.
 """
 
 from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import TYPE_CHECKING, Final, Protocol
 
 from portside.contract import STOP_GRACE_S
+from portside.local.instance.instance_state import MOVES, InstanceEvent, InstanceState
+from portside.local.state_machine import transition
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -119,49 +116,6 @@ class Pinger(Protocol):
         ...
 
 
-class InstanceState(StrEnum):
-    """Where an instance stands."""
-
-    STARTING = "starting"
-    HEALTHY = "healthy"
-    STOPPING = "stopping"
-    STOPPED = "stopped"
-    FAILED = "failed"
-
-
-class InstanceEvent(StrEnum):
-    """What can happen to an instance."""
-
-    PING = "it answered /ping"
-    STOP = "it was told to stop"
-    EXIT = "its process ended"
-
-
-class IllegalMoveError(Exception):
-    """An event came in a state that does not allow it: a bug."""
-
-
-_S, _E = InstanceState, InstanceEvent
-
-MOVES: Final = {
-    (_S.STARTING, _E.PING): _S.HEALTHY,
-    (_S.STARTING, _E.STOP): _S.STOPPING,
-    (_S.STARTING, _E.EXIT): _S.FAILED,
-    (_S.HEALTHY, _E.STOP): _S.STOPPING,
-    (_S.HEALTHY, _E.EXIT): _S.FAILED,
-    (_S.STOPPING, _E.EXIT): _S.STOPPED,
-}
-"""Every move there is; `Stopped` and `Failed` are ends."""
-
-
-def transition(state: InstanceState, event: InstanceEvent) -> InstanceState:
-    """Where an event leads."""
-    try:
-        return MOVES[state, event]
-    except KeyError as error:
-        raise IllegalMoveError(f"an instance that is {state} cannot take: {event}") from error
-
-
 class Instance:
     """A launched process on its way from `/ping` to its end.
 
@@ -252,7 +206,7 @@ class Instance:
             self._move(InstanceEvent.EXIT)
 
     def _move(self, event: InstanceEvent) -> None:
-        self.state = transition(self.state, event)
+        self.state = transition(self.state, event, moves=MOVES)
 
 
 def groups_of(instances: Iterable[Instance]) -> tuple[int, ...]:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from portside.local.capacity.capacity import Capacity
-    from portside.local.capacity.traffic import Traffic
+    from portside.local.capacity.traffic import Switch
     from portside.local.clock import Clock
     from portside.local.state.resource import Resource
 
@@ -33,14 +33,6 @@ _MINUTE_S: Final = 60
 _MIB: Final = 1024 * 1024
 
 _log = logging.getLogger(__name__)
-
-
-class Switch(Protocol):
-    """Who knows where an endpoint's traffic goes."""
-
-    def traffic(self, arn: str) -> Traffic | None:
-        """Who answers its invocations now."""
-        ...
 
 
 class Resources(Protocol):

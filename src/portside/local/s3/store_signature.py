@@ -13,7 +13,8 @@ from typing import Final
 from portside.local.data_folder import Keys
 from portside.local.protocol.message import Request
 from portside.local.signature import sigv4
-from portside.local.signature.sigv4 import Claim, Seed
+from portside.local.signature.claim import ALGORITHM, TIME_FORMAT, Claim
+from portside.local.signature.sigv4 import Seed
 
 _HASH: Final = "x-amz-content-sha256"
 _OLD: Final = frozenset({"authorization", "date", "x-amz-date", "x-amz-security-token", _HASH})
@@ -44,7 +45,7 @@ class Signer:
 
     def sign(self, request: Request, *, body_hash: str, now: datetime) -> tuple[Request, Seed]:
         """The request under another signature, and what its chunks' signatures go on from."""
-        timestamp = now.strftime(sigv4.TIME_FORMAT)
+        timestamp = now.strftime(TIME_FORMAT)
         kept = [(name, value) for name, value in request.headers if name not in _OLD]
         headers = (*kept, ("x-amz-date", timestamp), (_HASH, body_hash))
         unsigned = replace(request, headers=headers, query=_unsigned(request.query))
@@ -62,7 +63,7 @@ class Signer:
         )
         seed = sigv4.sign(unsigned, claim, body_hash=body_hash, secret=self.keys.secret_access_key)
         authorization = (
-            f"{sigv4.ALGORITHM} Credential={claim.access_key_id}/{claim.scope}, "
+            f"{ALGORITHM} Credential={claim.access_key_id}/{claim.scope}, "
             f"SignedHeaders={';'.join(claim.signed_headers)}, Signature={seed.signature}"
         )
         signed = replace(unsigned, headers=(*headers, ("authorization", authorization)))

@@ -2,7 +2,7 @@
 
 A service gets checked input by AWS's member names and answers output members
 or raises a `Fault`; it never sees HTTP. Services do not know each other: what
-several need stands one level up (`listing`, `refusal`, `store`).
+several need stands one level up (`named_resource`, `listing`, `refusal`).
 """
 
 from __future__ import annotations

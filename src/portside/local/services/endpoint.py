@@ -6,24 +6,21 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from portside.local.clock import moment
+from portside.local.endpoint.description import described
 from portside.local.endpoint.rescale import rescale, retain
 from portside.local.endpoint.shift import check_deployment_config
 from portside.local.listing import list_resources
-from portside.local.refusal import (
-    already_exists,
-    failed,
-    in_progress,
-    invalid,
-    not_found,
-    over_limit,
-)
+from portside.local.named_resource import find_named, named_arn
+from portside.local.refusal import already_exists, failed, in_progress, invalid, over_limit
 from portside.local.state.deployment import Deployment, Endpoint, Variant
 from portside.local.state.endpoint_state import EndpointEvent, EndpointStatus
-from portside.local.state.resource import Kind, Resource, arn_of
+from portside.local.state.resource import Kind
+from portside.local.tag_list import read_tags
 
 if TYPE_CHECKING:
     from portside.local.clock import Clock
     from portside.local.protocol.call import Call
+    from portside.local.state.resource import Resource
     from portside.local.state.store import Store
 
 MAX_INSTANCES: Final = 20
@@ -49,7 +46,7 @@ class EndpointService:
     async def create(self, call: Call) -> dict[str, Any]:
         """Keep a new endpoint, in Creating."""
         params = call.params
-        arn = _arn(call, Kind.ENDPOINT, params["EndpointName"])
+        arn = named_arn(call, Kind.ENDPOINT, name=params["EndpointName"])
         if self._store.find(arn) is not None:
             raise already_exists(Kind.ENDPOINT, arn)
         now_ms, pending = self._clock.now_ms(), self._deployment(call)
@@ -63,36 +60,13 @@ class EndpointService:
             pending=pending,
             deployment_config=_new_deployment_config(call, pending),
         )
-        tags = {tag["Key"]: tag["Value"] for tag in params.get("Tags", [])}
-        self._store.add(endpoint.resource(), tags=tags)
+        self._store.add(endpoint.resource(), tags=read_tags(params.get("Tags", [])))
         self._controller.reconcile(arn)
         return {"EndpointArn": arn}
 
     async def describe(self, call: Call) -> dict[str, Any]:
         """Tell where an endpoint stands."""
-        endpoint = self._find(call)
-        output: dict[str, Any] = {
-            "EndpointName": endpoint.name,
-            "EndpointArn": endpoint.arn,
-            "EndpointConfigName": endpoint.config_name,
-            "EndpointStatus": endpoint.status,
-            "CreationTime": moment(endpoint.creation_time_ms),
-            "LastModifiedTime": moment(endpoint.last_modified_time_ms),
-        }
-        has_failed = endpoint.status is EndpointStatus.FAILED
-        shown = endpoint.deployment or (endpoint.pending if has_failed else None)
-        if shown is not None:
-            output["ProductionVariants"] = _variant_summaries(shown, endpoint)
-            if shown.data_capture is not None:
-                output["DataCaptureConfig"] = _data_capture_summary(shown.data_capture)
-        is_new = not (has_failed or endpoint.is_scaling)  # BC: of a new config, or the first
-        if endpoint.pending is not None and is_new:
-            output["PendingDeploymentSummary"] = _pending_summary(endpoint.pending, endpoint)
-        if endpoint.deployment_config is not None:
-            output["LastDeploymentConfig"] = endpoint.deployment_config
-        if endpoint.failure_reason is not None:
-            output["FailureReason"] = endpoint.failure_reason
-        return output
+        return described(self._find(call))
 
     async def list_page(self, call: Call) -> dict[str, Any]:
         """One page of summaries."""
@@ -168,11 +142,8 @@ class EndpointService:
         return {}
 
     def _find(self, call: Call) -> Endpoint:
-        arn = _arn(call, Kind.ENDPOINT, call.params["EndpointName"])
-        resource = self._store.find(arn)
-        if resource is None:
-            raise not_found(Kind.ENDPOINT, arn)
-        return Endpoint.of(resource)
+        name = call.params["EndpointName"]
+        return Endpoint.of(find_named(self._store, call, kind=Kind.ENDPOINT, name=name))
 
     def _at_rest(self, call: Call) -> Endpoint:
         endpoint = self._find(call)
@@ -182,25 +153,22 @@ class EndpointService:
 
     def _deployment(self, call: Call) -> Deployment:
         """What the request's EndpointConfig and its Models say now."""
-        config = self._named(call, Kind.ENDPOINT_CONFIG, call.params["EndpointConfigName"])
+        name = call.params["EndpointConfigName"]
+        config = find_named(self._store, call, kind=Kind.ENDPOINT_CONFIG, name=name)
         deployment = Deployment(
             config_name=config.name,
             requested_time_ms=self._clock.now_ms(),
             variants=tuple(
-                _variant(variant, self._named(call, Kind.MODEL, variant["ModelName"]))
+                _variant(
+                    variant,
+                    find_named(self._store, call, kind=Kind.MODEL, name=variant["ModelName"]),
+                )
                 for variant in config.members["ProductionVariants"]
             ),
             data_capture=config.members.get("DataCaptureConfig"),
         )
         _check_counts(deployment)
         return deployment
-
-    def _named(self, call: Call, kind: Kind, name: str) -> Resource:
-        arn = _arn(call, kind, name)
-        resource = self._store.find(arn)
-        if resource is None:
-            raise not_found(kind, arn)
-        return resource
 
 
 def _variant(variant: dict[str, Any], model: Resource) -> Variant:
@@ -248,89 +216,3 @@ def _check_counts(deployment: Deployment) -> None:
             what = f"{variant.instance_type} for endpoint usage"
             asked = variant.instance_count
             raise over_limit(what, limit=MAX_INSTANCES, current=0, asked=asked)
-
-
-def _arn(call: Call, kind: Kind, name: str) -> str:
-    return arn_of(kind, name, account=call.account, region=call.region)
-
-
-def _variant_summaries(deployment: Deployment, endpoint: Endpoint) -> list[dict[str, Any]]:
-    has_failed = endpoint.status is EndpointStatus.FAILED
-    desired = endpoint.pending if endpoint.is_scaling and endpoint.pending else deployment
-    status = _variant_status(endpoint, desired) if endpoint.is_scaling else {}
-    return [
-        _variant_summary(
-            variant, desired=desired.variant(variant.name) or variant, is_running=not has_failed
-        )
-        | status
-        for variant in deployment.variants
-    ]
-
-
-def _variant_summary(variant: Variant, *, desired: Variant, is_running: bool) -> dict[str, Any]:
-    summary: dict[str, Any] = {
-        "VariantName": variant.name,
-        "CurrentWeight": variant.weight,
-        "DesiredWeight": desired.weight,
-        **_deployed_images(variant),
-    }
-    if variant.serverless is not None:
-        summary["CurrentServerlessConfig"] = variant.serverless
-        if desired.serverless != variant.serverless:
-            summary["DesiredServerlessConfig"] = desired.serverless
-    else:
-        summary["CurrentInstanceCount"] = variant.instance_count if is_running else 0
-        summary["DesiredInstanceCount"] = desired.instance_count
-    if variant.routing is not None:
-        summary["RoutingConfig"] = {"RoutingStrategy": variant.routing}
-    return summary
-
-
-def _variant_status(endpoint: Endpoint, pending: Deployment) -> dict[str, Any]:
-    creating = endpoint.status is EndpointStatus.CREATING
-    stage = endpoint.stage or ("Creating" if creating else "Updating")
-    started = moment(pending.requested_time_ms)
-    return {"VariantStatus": [{"Status": stage, "StartTime": started}]}
-
-
-def _pending_summary(pending: Deployment, endpoint: Endpoint) -> dict[str, Any]:
-    return {
-        "EndpointConfigName": pending.config_name,
-        "ProductionVariants": [
-            {
-                "VariantName": variant.name,
-                "DesiredWeight": variant.weight,
-                **_variant_status(endpoint, pending),
-                **_deployed_images(variant),
-                **(
-                    {"DesiredServerlessConfig": variant.serverless}
-                    if variant.serverless is not None
-                    else {"DesiredInstanceCount": variant.instance_count}
-                ),
-            }
-            for variant in pending.variants
-        ],
-        "StartTime": moment(pending.requested_time_ms),
-    }
-
-
-def _data_capture_summary(config: dict[str, Any]) -> dict[str, Any]:
-    is_on = config.get("EnableCapture", True)  # BC: on unless told otherwise
-    return {
-        "EnableCapture": is_on,
-        "CaptureStatus": "Started" if is_on else "Stopped",
-        "CurrentSamplingPercentage": config["InitialSamplingPercentage"],
-        "DestinationS3Uri": config["DestinationS3Uri"],
-        "KmsKeyId": config.get("KmsKeyId", ""),
-    }
-
-
-def _deployed_images(variant: Variant) -> dict[str, Any]:
-    if variant.resolved_image is None or variant.resolution_time_ms is None:
-        return {}
-    image = {
-        "SpecifiedImage": variant.image,
-        "ResolvedImage": variant.resolved_image,
-        "ResolutionTime": moment(variant.resolution_time_ms),
-    }
-    return {"DeployedImages": [image]}

@@ -8,18 +8,15 @@ from portside.contract import SERVERLESS_MEMORY_MB
 from portside.local.clock import moment
 from portside.local.endpoint.rescale import check_weights
 from portside.local.listing import list_resources
-from portside.local.refusal import (
-    already_exists,
-    invalid,
-    not_built,
-    not_found,
-    refuse_unbuilt,
-)
-from portside.local.state.resource import Kind, Resource, arn_of
+from portside.local.named_resource import find_named, new_named
+from portside.local.refusal import already_exists, invalid, not_built, refuse_unbuilt
+from portside.local.state.resource import Kind
+from portside.local.tag_list import read_tags
 
 if TYPE_CHECKING:
     from portside.local.clock import Clock
     from portside.local.protocol.call import Call
+    from portside.local.state.resource import Resource
     from portside.local.state.store import Store
 
 _MEMBERS: Final = ("ProductionVariants", "DataCaptureConfig", "KmsKeyId", "ExecutionRoleArn")
@@ -58,26 +55,19 @@ class EndpointConfigService:
     async def create(self, call: Call) -> dict[str, Any]:
         """Keep a new EndpointConfig whose Model is there."""
         params = call.params
-        now_ms = self._clock.now_ms()
-        config = Resource(
-            kind=Kind.ENDPOINT_CONFIG,
-            account=call.account,
-            region=call.region,
+        config = new_named(
+            call,
+            Kind.ENDPOINT_CONFIG,
             name=params["EndpointConfigName"],
-            creation_time_ms=now_ms,
-            last_modified_time_ms=now_ms,
             members={name: params[name] for name in _MEMBERS if name in params}
             | {"ProductionVariants": _variants(params)},
+            now_ms=self._clock.now_ms(),
         )
         if self._store.find(config.arn) is not None:
             raise already_exists(Kind.ENDPOINT_CONFIG, config.arn)
         for variant in config.members["ProductionVariants"]:
-            model_arn = arn_of(
-                Kind.MODEL, variant["ModelName"], account=call.account, region=call.region
-            )
-            if self._store.find(model_arn) is None:
-                raise not_found(Kind.MODEL, model_arn)
-        self._store.add(config, tags={tag["Key"]: tag["Value"] for tag in params.get("Tags", [])})
+            find_named(self._store, call, kind=Kind.MODEL, name=variant["ModelName"])
+        self._store.add(config, tags=read_tags(params.get("Tags", [])))
         return {"EndpointConfigArn": config.arn}
 
     async def describe(self, call: Call) -> dict[str, Any]:
@@ -111,11 +101,7 @@ class EndpointConfigService:
 
     def _find(self, call: Call) -> Resource:
         name = call.params["EndpointConfigName"]
-        arn = arn_of(Kind.ENDPOINT_CONFIG, name, account=call.account, region=call.region)
-        config = self._store.find(arn)
-        if config is None:
-            raise not_found(Kind.ENDPOINT_CONFIG, arn)
-        return config
+        return find_named(self._store, call, kind=Kind.ENDPOINT_CONFIG, name=name)
 
 
 def _variants(params: dict[str, Any]) -> list[dict[str, Any]]:

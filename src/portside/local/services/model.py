@@ -8,16 +8,17 @@ from portside.local.clock import moment
 from portside.local.delegated.role_check import AnyRole
 from portside.local.ecr.model_image import AnyImage
 from portside.local.listing import list_resources
+from portside.local.named_resource import find_named, new_named
 from portside.local.refusal import (
     already_exists,
     invalid,
     not_built,
-    not_found,
     refuse_unbuilt,
     unavailable,
 )
 from portside.local.s3.artifact_cache import ObjectStoreUnavailableError, bucket_and_key
-from portside.local.state.resource import Kind, Resource, arn_of
+from portside.local.state.resource import Kind
+from portside.local.tag_list import read_tags
 
 if TYPE_CHECKING:
     from portside.local.clock import Clock
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from portside.local.protocol.call import Call
     from portside.local.protocol.fault import Fault
     from portside.local.s3.artifact_cache import Objects
+    from portside.local.state.resource import Resource
     from portside.local.state.store import Store
 
 _MEMBERS: Final = ("PrimaryContainer", "ExecutionRoleArn")
@@ -67,23 +69,19 @@ class ModelService:
     async def create(self, call: Call) -> dict[str, Any]:
         """Keep a new Model, after a look at its image, its artifact and its role."""
         params = call.params
-        now_ms = self._clock.now_ms()
-        model = Resource(
-            kind=Kind.MODEL,
-            account=call.account,
-            region=call.region,
+        model = new_named(
+            call,
+            Kind.MODEL,
             name=params["ModelName"],
-            creation_time_ms=now_ms,
-            last_modified_time_ms=now_ms,
             members={name: params[name] for name in _MEMBERS if name in params}
             | {"PrimaryContainer": _container(params)},
+            now_ms=self._clock.now_ms(),
         )
         if self._store.find(model.arn) is not None:
             raise already_exists(Kind.MODEL, model.arn)
         await self._images.check(model.members["PrimaryContainer"]["Image"])
         await self._check_artifact(call, model.members["PrimaryContainer"])
-        tags = {tag["Key"]: tag["Value"] for tag in params.get("Tags", [])}
-        if not self._store.add(model, tags=tags):
+        if not self._store.add(model, tags=read_tags(params.get("Tags", []))):
             raise already_exists(Kind.MODEL, model.arn)
         return {"ModelArn": model.arn}
 
@@ -117,12 +115,7 @@ class ModelService:
         return {}
 
     def _find(self, call: Call) -> Resource:
-        name = call.params["ModelName"]
-        arn = arn_of(Kind.MODEL, name, account=call.account, region=call.region)
-        model = self._store.find(arn)
-        if model is None:
-            raise not_found(Kind.MODEL, arn)
-        return model
+        return find_named(self._store, call, kind=Kind.MODEL, name=call.params["ModelName"])
 
     async def _check_artifact(self, call: Call, container: dict[str, Any]) -> None:
         url, role = container.get("ModelDataUrl"), call.params.get("ExecutionRoleArn")

@@ -25,16 +25,17 @@ from portside.local.invocation.sticky_session import (
 )
 from portside.local.invocation.streamed_answer import StreamedAnswer
 from portside.local.metric.metric_measurement import Measurement
+from portside.local.named_resource import named_arn
 from portside.local.protocol.fault import Fault
 from portside.local.refusal import refuse_unbuilt
-from portside.local.state.resource import Kind, arn_of
+from portside.local.state.resource import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from contextlib import AbstractAsyncContextManager
 
     from portside.local.capacity.capacity import Capacity, Lease, Occupancy
-    from portside.local.capacity.traffic import Traffic
+    from portside.local.capacity.traffic import Switch
     from portside.local.clock import Clock
     from portside.local.instance.instance_client import Answer, Stream
     from portside.local.metric.metric import Invocation
@@ -48,14 +49,6 @@ DEFAULT_LIMITS: Final = Limits()
 
 Lend: TypeAlias = "Callable[[], AbstractAsyncContextManager[Lease]]"
 """Gives out an instance for one invocation."""
-
-
-class Switch(Protocol):
-    """Who knows where an endpoint's traffic goes."""
-
-    def traffic(self, arn: str) -> Traffic | None:
-        """Who answers its invocations now."""
-        ...
 
 
 class Client(Protocol):
@@ -190,8 +183,7 @@ class RuntimeService:
         """The endpoint by its exact name: unlike the control plane, the runtime minds the case."""
         params = call.params
         name = params["EndpointName"]
-        arn = arn_of(Kind.ENDPOINT, name, account=call.account, region=call.region)
-        endpoint = self._endpoints.find(arn)
+        endpoint = self._endpoints.find(named_arn(call, Kind.ENDPOINT, name=name))
         if (
             endpoint is None
             or endpoint.name != name

@@ -7,7 +7,7 @@ from typing import Final
 
 from portside.local.protocol.fault import Fault
 from portside.local.protocol.service import Service, Wire
-from portside.local.signature.sigv4 import LONG_LEEWAY, Denial, Reason
+from portside.local.signature.claim import LONG_LEEWAY, Denial, Reason
 
 _SHORT_LEEWAY: Final = timedelta(minutes=5)
 """Of the JSON services: "- 5 min." stands in their refusals, as in boto/botocore#3587.

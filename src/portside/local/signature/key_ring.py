@@ -24,7 +24,8 @@ from typing import Final
 from portside.local.clock import Clock, milliseconds
 from portside.local.data_folder import Keys
 from portside.local.protocol.message import Response
-from portside.local.signature.sigv4 import Caller, Reason
+from portside.local.signature.claim import Reason
+from portside.local.signature.sigv4 import Caller
 
 _KEY_PREFIX: Final = "PSIDSESS"
 """Tells it from the folder's own key, as AWS's ASIA from AKIA; of 20 characters as theirs."""

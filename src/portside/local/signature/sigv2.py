@@ -19,7 +19,8 @@ from typing import Final
 
 from portside.local.protocol.message import Request
 from portside.local.signature.canonical import query_pairs, split_bucket
-from portside.local.signature.sigv4 import Caller, Denial, Reason, Secrets
+from portside.local.signature.claim import Denial, Reason
+from portside.local.signature.sigv4 import Caller, Secrets
 
 _EXPIRES: Final = re.compile(r"[0-9]{1,12}")
 """Seconds since 1970."""

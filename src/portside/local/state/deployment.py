@@ -9,8 +9,9 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
 
-from portside.local.state.endpoint_state import EndpointEvent, EndpointStatus, transition
+from portside.local.state.endpoint_state import MOVES, EndpointEvent, EndpointStatus
 from portside.local.state.resource import Kind, Resource, arn_of
+from portside.local.state_machine import transition
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +104,8 @@ class Endpoint:
 
     def moved(self, event: EndpointEvent, *, at_ms: int) -> Self:
         """The endpoint after an event."""
-        return replace(self, status=transition(self.status, event), last_modified_time_ms=at_ms)
+        status = transition(self.status, event, moves=MOVES)
+        return replace(self, status=status, last_modified_time_ms=at_ms)
 
     @classmethod
     def of(cls, resource: Resource) -> Self:

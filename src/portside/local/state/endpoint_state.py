@@ -57,10 +57,6 @@ class EndpointEvent(StrEnum):
     RESTART = "the local SageMaker starts again"
 
 
-class IllegalMoveError(Exception):
-    """An event came in a state that does not allow it: a bug, because services ask first."""
-
-
 _S, _E = EndpointStatus, EndpointEvent
 
 MOVES: Final = {
@@ -85,11 +81,3 @@ MOVES: Final = {
     (_S.FAILED, _E.RESTART): _S.FAILED,
 }
 """Every move there is; what is not here is not allowed. `Deleting` ends with the row's removal."""
-
-
-def transition(status: EndpointStatus, event: EndpointEvent) -> EndpointStatus:
-    """Where an event leads."""
-    try:
-        return MOVES[status, event]
-    except KeyError as error:
-        raise IllegalMoveError(f"an endpoint in {status} cannot take: {event}") from error

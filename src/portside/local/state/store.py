@@ -3,24 +3,20 @@
 All kinds of resource lie in one table, because they are found, listed and
 removed alike; what only one kind has is JSON in `members`.
 
-Every method is a finished transaction. The file is in WAL mode with
-synchronous=NORMAL: a commit has then reached the kernel, which is all that
-`kill -9` asks for (only a power cut may take the last commits, never the
-file's consistency), and it costs no fsync. Calls are short and come from the
-event loop's thread alone, so that there is one connection and no lock.
+Every method is a finished transaction. Calls are short and come from the event
+loop's thread alone, so that there is one connection and no lock.
 """
 
 from __future__ import annotations
 
 import json
 import sqlite3
-from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from portside.errors import PortsideError
-from portside.local.state.migration import MIGRATIONS, migrate
+from portside.local.state.database import open_database, transaction, writing
+from portside.local.state.migration import MIGRATIONS
 from portside.local.state.resource import Kind, Resource
 
 if TYPE_CHECKING:
@@ -73,55 +69,6 @@ class Query:
     modified_before_ms: int | None = None
     modified_after_ms: int | None = None
     after: tuple[str | int, str] | None = None
-
-
-class StateFileError(PortsideError):
-    """The file cannot be written now, as a rule because its disk is full; nothing was changed."""
-
-
-@contextmanager
-def writing() -> Iterator[None]:
-    """Around what writes to SQLite: raises `StateFileError` where it cannot."""
-    try:
-        yield
-    except sqlite3.OperationalError as error:
-        raise StateFileError(
-            f"could not write to the state file: {error}",
-            hint="Make room on the disk of the data folder.",
-        ) from error
-
-
-def open_database(path: Path, *, migrations: tuple[tuple[int, str], ...]) -> sqlite3.Connection:
-    """Open a file of ours, made or brought up to date as needed; raises PortsideError."""
-    connection = sqlite3.connect(path, isolation_level=None)
-    try:
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = NORMAL")
-        connection.execute("PRAGMA foreign_keys = ON")
-        migrate(connection, path, migrations=migrations)
-    except sqlite3.DatabaseError as error:
-        connection.close()
-        raise PortsideError(
-            f"could not open the state file `{path}`: {error}",
-            hint="Move the file away to start empty, or restore it from a copy.",
-        ) from error
-    except PortsideError:
-        connection.close()
-        raise
-    return connection
-
-
-@contextmanager
-def transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    """All or nothing; raises `StateFileError`."""
-    with writing():
-        connection.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-            connection.execute("COMMIT")
-        finally:
-            if connection.in_transaction:  # SQLite ends one itself on a full disk
-                connection.execute("ROLLBACK")
 
 
 class Store:

@@ -8,8 +8,8 @@ from __future__ import annotations
 import uuid
 from typing import TYPE_CHECKING, Any
 
-from portside.local.endpoint.autoscaling import PROVISIONED_CONCURRENCY
 from portside.local.protocol.call import Call
+from portside.local.scaling.autoscaling import PROVISIONED_CONCURRENCY
 from portside.local.state.deployment import Endpoint
 from portside.local.state.endpoint_state import EndpointStatus
 from portside.local.state.resource import Kind, arn_of

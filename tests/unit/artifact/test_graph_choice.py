@@ -9,7 +9,8 @@ import pytest
 from portside.artifact.folder.architecture import Task
 from portside.artifact.folder.checkpoint import read_checkpoint
 from portside.artifact.graph.export import Export
-from portside.artifact.served_graph import ServedGraph, Wanted, choose_graph
+from portside.artifact.graph_choice import choose_graph
+from portside.artifact.served_graph import ServedGraph, Wanted
 from portside.errors import ConfigError
 from portside.serving.tasks.strategy import AggregationStrategy
 from tests.unit.artifact.judge_fakes import TEXTS, FakeModel

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from portside.local.clock import moment
-from portside.local.ecr.page import page
+from portside.local.ecr.listing import page
 from portside.local.ecr.refusal import IMAGE_NOT_FOUND
 
 if TYPE_CHECKING:
-    from portside.local.ecr.catalog import Catalog, Image
+    from portside.local.ecr.catalog.image_table import Image, ImageTable
     from portside.local.ecr.image import Images
     from portside.local.ecr.lookup import Lookup
     from portside.local.ecr.refusal import Words
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 class ImageService:
     """PutImage, BatchGetImage, BatchDeleteImage, ListImages, DescribeImages."""
 
-    def __init__(self, catalog: Catalog, *, images: Images, lookup: Lookup, words: Words) -> None:
-        self._catalog = catalog
+    def __init__(self, table: ImageTable, *, images: Images, lookup: Lookup, words: Words) -> None:
+        self._table = table
         self._images = images
         self._lookup = lookup
         self._words = words
@@ -69,7 +69,7 @@ class ImageService:
         name, is_tagged = self._lookup.of(call).name, _is_tagged(call)
         ids, token = page(
             call,
-            lambda after, limit: self._catalog.image_ids(
+            lambda after, limit: self._table.id_page(
                 name, after=after, limit=limit, is_tagged=is_tagged
             ),
             key=" ".join,
@@ -85,7 +85,7 @@ class ImageService:
             return {"imageDetails": [self._details(name, image) for image in distinct]}
         images, token = page(
             call,
-            lambda after, limit: self._catalog.images(
+            lambda after, limit: self._table.page(
                 name, after=after, limit=limit, is_tagged=is_tagged
             ),
             key=lambda image: image.digest,
@@ -105,14 +105,14 @@ class ImageService:
 
     def _holders(self, name: str, image: Image, asked: dict[str, str]) -> list[str]:
         """The indexes that need an image which is asked to go."""
-        tags = self._catalog.image_tags(name, image.digest)
+        tags = self._table.tags_of(name, image.digest)
         goes = "imageTag" not in asked or tags == [asked["imageTag"]]
-        return self._catalog.holders(name, image.digest) if goes else []
+        return self._table.holders(name, image.digest) if goes else []
 
     def _delete(self, name: str, image: Image, asked: dict[str, str]) -> list[dict[str, str]]:
-        tags = self._catalog.image_tags(name, image.digest)
+        tags = self._table.tags_of(name, image.digest)
         if "imageTag" in asked and tags != [asked["imageTag"]]:
-            self._catalog.remove_image_tag(name, asked["imageTag"])
+            self._table.remove_tag(name, asked["imageTag"])
             return [_id(image.digest, asked["imageTag"])]
         self._images.remove(name, image.digest)
         return [_id(image.digest, tag) for tag in tags or [""]]
@@ -127,7 +127,7 @@ class ImageService:
         }
 
     def _details(self, name: str, image: Image) -> dict[str, Any]:
-        tags = self._catalog.image_tags(name, image.digest)
+        tags = self._table.tags_of(name, image.digest)
         return {
             "registryId": self._words.account,
             "repositoryName": name,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from portside.local.ecr.refusal import invalid_parameter
 
 if TYPE_CHECKING:
-    from portside.local.ecr.catalog import Catalog, Repository
+    from portside.local.ecr.catalog.repository_table import Repository, RepositoryTable
     from portside.local.ecr.lookup import Lookup
     from portside.local.ecr.refusal import Words
     from portside.local.protocol.call import Call
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 class PolicyService:
     """Put, Get and DeleteLifecyclePolicy; Set, Get and DeleteRepositoryPolicy."""
 
-    def __init__(self, catalog: Catalog, *, lookup: Lookup, words: Words) -> None:
-        self._catalog = catalog
+    def __init__(self, repositories: RepositoryTable, *, lookup: Lookup, words: Words) -> None:
+        self._repositories = repositories
         self._lookup = lookup
         self._words = words
 
@@ -28,7 +28,7 @@ class PolicyService:
         """Keep a lifecycle policy."""
         repository, text = self._lookup.of(call), call.params["lifecyclePolicyText"]
         _check_json(text, member="LifecyclePolicyText")
-        self._catalog.save_repository(replace(repository, lifecycle_policy=text))
+        self._repositories.save(replace(repository, lifecycle_policy=text))
         return self._lifecycle(repository, text)
 
     async def get_lifecycle(self, call: Call) -> dict[str, Any]:
@@ -40,14 +40,14 @@ class PolicyService:
         """Forget the lifecycle policy."""
         repository = self._lookup.of(call)
         deleted = self._lifecycle(repository, repository.lifecycle_policy)
-        self._catalog.save_repository(replace(repository, lifecycle_policy=None))
+        self._repositories.save(replace(repository, lifecycle_policy=None))
         return deleted
 
     async def set_access(self, call: Call) -> dict[str, Any]:
         """Keep a repository policy."""
         repository, text = self._lookup.of(call), call.params["policyText"]
         _check_json(text, member="PolicyText")
-        self._catalog.save_repository(replace(repository, policy=text))
+        self._repositories.save(replace(repository, policy=text))
         return self._access(repository, text)
 
     async def get_access(self, call: Call) -> dict[str, Any]:
@@ -59,7 +59,7 @@ class PolicyService:
         """Forget the repository policy."""
         repository = self._lookup.of(call)
         deleted = self._access(repository, repository.policy)
-        self._catalog.save_repository(replace(repository, policy=None))
+        self._repositories.save(replace(repository, policy=None))
         return deleted
 
     def _lifecycle(self, repository: Repository, text: str | None) -> dict[str, Any]:

@@ -11,7 +11,8 @@ from portside.local.protocol.message import Response
 
 if TYPE_CHECKING:
     from portside.local.asgi import Body
-    from portside.local.ecr.catalog import Image, Repository
+    from portside.local.ecr.catalog.image_table import Image
+    from portside.local.ecr.catalog.repository_table import Repository
     from portside.local.ecr.image import Images
     from portside.local.protocol.message import Request
 

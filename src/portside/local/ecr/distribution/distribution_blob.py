@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from portside.local.asgi import Body
     from portside.local.clock import Clock
     from portside.local.ecr.blob_store import BlobStore
-    from portside.local.ecr.catalog import Catalog, Upload
+    from portside.local.ecr.catalog.catalog import Catalog
+    from portside.local.ecr.catalog.upload_table import Upload
     from portside.local.ecr.upload import Uploads
     from portside.local.protocol.message import Request
 
@@ -50,7 +51,7 @@ class Blobs:
         """Give a blob that this repository has; raises `Fault`."""
         if request.method not in {"GET", "HEAD"}:
             raise Fault("UNSUPPORTED", f"{request.method} of a blob", status=405)
-        layer = self._catalog.layer(repository, digest)
+        layer = self._catalog.layers.find(repository, digest)
         if layer is None:
             raise Fault("BLOB_UNKNOWN", "blob unknown to registry", status=404)
         first, last, status = 0, layer.size - 1, 200
@@ -95,9 +96,9 @@ class Blobs:
 
     async def _begin(self, repository: str, query: dict[str, str], body: Body) -> Response:
         if (mount := query.get("mount")) and (origin := query.get("from")):
-            layer = self._catalog.layer(origin, mount)
+            layer = self._catalog.layers.find(origin, mount)
             if layer is not None:
-                self._catalog.add_layer(repository, layer, now_ms=self._clock.now_ms())
+                self._catalog.layers.add(repository, layer, now_ms=self._clock.now_ms())
                 return _done(repository, mount)
         upload = self._uploads.begin(repository)
         if "digest" not in query:

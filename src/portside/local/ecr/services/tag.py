@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from portside.local.ecr.lookup import arn_of
 from portside.local.ecr.refusal import invalid_parameter
-from portside.local.ecr.repository_service import arn_of
 from portside.local.protocol.fault import Fault
+from portside.local.tag_list import read_tags, told_tags
 
 if TYPE_CHECKING:
-    from portside.local.ecr.catalog import Catalog
+    from portside.local.ecr.catalog.repository_table import RepositoryTable
     from portside.local.ecr.lookup import Lookup
     from portside.local.protocol.call import Call
 
@@ -20,29 +21,28 @@ _MAX_TAGS: Final = 50
 class TagService:
     """TagResource, UntagResource, ListTagsForResource."""
 
-    def __init__(self, catalog: Catalog, *, lookup: Lookup) -> None:
-        self._catalog = catalog
+    def __init__(self, repositories: RepositoryTable, *, lookup: Lookup) -> None:
+        self._repositories = repositories
         self._lookup = lookup
 
     async def add(self, call: Call) -> dict[str, Any]:
         """Add tags or change their values."""
         name = self._name(call)
-        added = {tag["Key"]: tag["Value"] for tag in call.params["tags"]}
-        if len(self._catalog.repository_tags(name) | added) > _MAX_TAGS:
+        added = read_tags(call.params["tags"])
+        if len(self._repositories.tags(name) | added) > _MAX_TAGS:
             message = f"The maximum number of tags per repository is {_MAX_TAGS}."
             raise Fault("TooManyTagsException", message)
-        self._catalog.add_repository_tags(name, added)
+        self._repositories.add_tags(name, added)
         return {}
 
     async def remove(self, call: Call) -> dict[str, Any]:
         """Remove tags by key."""
-        self._catalog.remove_repository_tags(self._name(call), call.params["tagKeys"])
+        self._repositories.remove_tags(self._name(call), call.params["tagKeys"])
         return {}
 
     async def list_all(self, call: Call) -> dict[str, Any]:
         """All tags."""
-        tags = self._catalog.repository_tags(self._name(call))
-        return {"tags": [{"Key": key, "Value": value} for key, value in tags.items()]}
+        return {"tags": told_tags(self._repositories.tags(self._name(call)))}
 
     def _name(self, call: Call) -> str:
         given: str = call.params["resourceArn"]

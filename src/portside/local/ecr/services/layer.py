@@ -16,7 +16,7 @@ from portside.local.ecr.refusal import invalid_parameter
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from portside.local.ecr.catalog import Catalog
+    from portside.local.ecr.catalog.layer_table import LayerTable
     from portside.local.ecr.login import Login
     from portside.local.ecr.lookup import Lookup
     from portside.local.ecr.refusal import Words
@@ -34,7 +34,7 @@ class LayerService:
 
     def __init__(
         self,
-        catalog: Catalog,
+        layers: LayerTable,
         *,
         uploads: Uploads,
         login: Login,
@@ -42,7 +42,7 @@ class LayerService:
         words: Words,
         address: str,
     ) -> None:
-        self._catalog = catalog
+        self._layers = layers
         self._uploads = uploads
         self._login = login
         self._lookup = lookup
@@ -64,7 +64,7 @@ class LayerService:
         repository = self._lookup.of(call)
         layers, failures = [], []
         for digest in call.params["layerDigests"]:
-            found = self._catalog.layer(repository.name, digest)
+            found = self._layers.find(repository.name, digest)
             if found is not None:
                 told = {"layerDigest": digest, "layerAvailability": "AVAILABLE"}
                 layers.append(told | {"layerSize": found.size})
@@ -114,7 +114,7 @@ class LayerService:
     async def download_url(self, call: Call) -> dict[str, Any]:
         """A link to a layer, good for an hour without a password."""
         name, digest = self._lookup.of(call).name, call.params["layerDigest"]
-        if self._catalog.layer(name, digest) is None:
+        if self._layers.find(name, digest) is None:
             raise self._words.no_layer(digest, repository=name)
         query = self._login.link_query(name, digest)
         url = f"http://{self._address}/v2/{name}/blobs/{digest}?{query}"

@@ -20,13 +20,13 @@ from urllib.parse import parse_qsl, unquote, urlencode
 from portside.local.ecr.login import Verdict
 from portside.local.protocol.fault import Fault
 from portside.local.protocol.message import Response
-from portside.local.state.store import StateFileError
+from portside.local.state.database import StateFileError
 
 if TYPE_CHECKING:
     from portside.local.asgi import Body
-    from portside.local.ecr.catalog import Catalog
-    from portside.local.ecr.distribution_blob import Blobs
-    from portside.local.ecr.distribution_manifest import Manifests
+    from portside.local.ecr.catalog.catalog import Catalog
+    from portside.local.ecr.distribution.distribution_blob import Blobs
+    from portside.local.ecr.distribution.distribution_manifest import Manifests
     from portside.local.ecr.login import Login
     from portside.local.ecr.lookup import Lookup
     from portside.local.protocol.message import Request
@@ -141,12 +141,14 @@ class Distribution:
     def _repositories(self, query: dict[str, str]) -> Response:
         limit = _limit(query)
         after = query.get("last", "")
-        found = [one.name for one in self._catalog.repositories(after=after, limit=limit + 1)]
+        found = [one.name for one in self._catalog.repositories.page(after=after, limit=limit + 1)]
         return _page("_catalog", {}, "repositories", found, limit=limit)
 
     def _tags(self, name: str, query: dict[str, str]) -> Response:
         repository, limit = self._lookup.named(name).name, _limit(query)
-        found = self._catalog.tags(repository, after=query.get("last", ""), limit=limit + 1)
+        found = self._catalog.images.tag_page(
+            repository, after=query.get("last", ""), limit=limit + 1
+        )
         return _page(f"{name}/tags/list", {"name": name}, "tags", found, limit=limit)
 
 

@@ -6,16 +6,17 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from portside.local.clock import moment
-from portside.local.ecr.catalog import Repository
-from portside.local.ecr.page import page
+from portside.local.ecr.catalog.repository_table import Repository
+from portside.local.ecr.listing import page
+from portside.local.ecr.lookup import arn_of
 from portside.local.ecr.refusal import invalid_parameter
 from portside.local.refusal import not_built
-from portside.local.state.resource import partition_of
+from portside.local.tag_list import read_tags
 
 if TYPE_CHECKING:
     from portside.local.clock import Clock
     from portside.local.ecr.blob_store import BlobStore
-    from portside.local.ecr.catalog import Catalog
+    from portside.local.ecr.catalog.catalog import Catalog
     from portside.local.ecr.image import Images
     from portside.local.ecr.lookup import Lookup
     from portside.local.ecr.refusal import Words
@@ -63,8 +64,7 @@ class RepositoryService:
             created_ms=self._clock.now_ms(),
             settings=settings | _filters(params),
         )
-        tags = {tag["Key"]: tag["Value"] for tag in params.get("tags", [])}
-        if not self._catalog.add_repository(repository, tags=tags):
+        if not self._catalog.repositories.add(repository, tags=read_tags(params.get("tags", []))):
             raise self._words.repository_exists(name)
         return {"repository": self._described(repository, call)}
 
@@ -78,7 +78,7 @@ class RepositoryService:
             return {"repositories": []}
         repositories, token = page(
             call,
-            lambda after, limit: self._catalog.repositories(after=after, limit=limit),
+            lambda after, limit: self._catalog.repositories.page(after=after, limit=limit),
             key=lambda repository: repository.name,
         )
         return {"repositories": [self._described(one, call) for one in repositories], **token}
@@ -86,9 +86,9 @@ class RepositoryService:
     async def delete(self, call: Call) -> dict[str, Any]:
         """Remove a repository, with its images where that is asked for."""
         repository = self._lookup.of(call)
-        if self._catalog.has_images(repository.name) and not call.params.get("force", False):
+        if self._catalog.images.has_any(repository.name) and not call.params.get("force", False):
             raise self._words.not_empty(repository.name)
-        digests, uploads = self._catalog.remove_repository(repository.name)
+        digests, uploads = self._catalog.repositories.remove(repository.name)
         for upload in uploads:
             self._blobs.discard(upload)
         self._images.sweep(digests)
@@ -99,14 +99,14 @@ class RepositoryService:
         repository = self._lookup.of(call)
         kept = {key: value for key, value in repository.settings.items() if key != _FILTERS}
         changed = {"imageTagMutability": call.params["imageTagMutability"]} | _filters(call.params)
-        self._catalog.save_repository(replace(repository, settings=kept | changed))
+        self._catalog.repositories.save(replace(repository, settings=kept | changed))
         return self._named(repository) | changed
 
     async def put_scanning(self, call: Call) -> dict[str, Any]:
         """Say whether images are to be scanned; none is."""
         repository = self._lookup.of(call)
         changed = {"imageScanningConfiguration": call.params["imageScanningConfiguration"]}
-        self._catalog.save_repository(replace(repository, settings=repository.settings | changed))
+        self._catalog.repositories.save(replace(repository, settings=repository.settings | changed))
         return self._named(repository) | changed
 
     def _named(self, repository: Repository) -> dict[str, Any]:
@@ -120,11 +120,6 @@ class RepositoryService:
             "createdAt": moment(repository.created_ms),
             **repository.settings,
         }
-
-
-def arn_of(name: str, *, account: str, region: str) -> str:
-    """The ARN of a repository."""
-    return f"arn:{partition_of(region)}:ecr:{region}:{account}:repository/{name}"
 
 
 def _filters(params: dict[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,1 @@
+"""`/v2/`: what docker, podman and skopeo ask of the registry."""
