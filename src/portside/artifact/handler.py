@@ -81,7 +81,7 @@ def _imported_names(source: Path) -> set[str]:
     except (SyntaxError, ValueError) as error:
         raise BuildError(
             f"cannot package the handler: `{source}` is not Python: {error}",
-            hint=f"see what `python {source}` says",
+            hint=f"see what `python -m py_compile {source}` says",
         ) from error
     names: set[str] = set()
     for node in ast.walk(tree):

@@ -165,7 +165,7 @@ PERMISSIONS: Final[tuple[Permission, ...]] = (
         _ENDPOINTS,
     ),
     _plain("sagemaker", "ListModels", _LOOK, _ANY),
-    _plain("sagemaker", "ListEndpointConfigs", _LOOK, _ANY),
+    _plain("sagemaker", "ListEndpointConfigs", [*_LOOK, Purpose.DOCTOR], _ANY),
     _plain("sagemaker", "ListEndpoints", [*_LOOK, Purpose.LIST, Purpose.DOCTOR], _ANY),
     _row(
         "sagemaker",
@@ -257,7 +257,7 @@ PERMISSIONS: Final[tuple[Permission, ...]] = (
     _plain("cloudwatch", "DescribeAlarms", _LOOK, _ANY),
     _plain("cloudwatch", "PutMetricAlarm", [Purpose.DEPLOY], _ALARMS),
     _plain("cloudwatch", "DeleteAlarms", _CHANGE, _ALARMS),
-    _plain("cloudwatch", "GetMetricData", [Purpose.LIST], _ANY),
+    _plain("cloudwatch", "GetMetricData", [Purpose.LIST, Purpose.DOCTOR], _ANY),
     # What instances print; shown while one starts.
     _plain("logs", "DescribeLogStreams", [Purpose.DEPLOY, Purpose.LOGS, Purpose.DOCTOR], _LOGS),
     _plain("logs", "FilterLogEvents", [Purpose.DEPLOY, Purpose.LOGS, Purpose.DOCTOR], _LOGS),

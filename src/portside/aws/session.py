@@ -8,8 +8,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from portside.aws.refusal import THROTTLED, hint_for
+from portside.config.region import region_hint
 from portside.errors import MissingToolError, RemoteError
 
 try:
@@ -164,6 +166,17 @@ class Session:
         )
 
 
+def _unreachable_hint(error: botocore_errors.BotoCoreError) -> str:
+    """What to do where nobody answers: hosts have their region before AWS's domain."""
+    host = urlsplit(str(error.kwargs.get("endpoint_url", ""))).hostname or ""
+    region = host.partition(".amazonaws.")[0].rpartition(".")[2]
+    of_region = region_hint(region) if "-" in region else None
+    return of_region or (
+        "check the network, the region and a proxy, if there is one; for the local AWS run "
+        "`portside local status`"
+    )
+
+
 def _session(address: Address) -> boto3.session.Session:
     """A session of boto3; one with its own keys looks at nobody's profiles and files."""
     if address.access_key_id is None:
@@ -211,8 +224,7 @@ def explained(service: str, operation: str) -> Iterator[None]:
             service=service,
             operation=operation,
             code="Unreachable",
-            hint="check the network, the region and a proxy, if there is one; for the local AWS "
-            "run `portside local status`",
+            hint=_unreachable_hint(error),
         ) from error
     except ResponseParserError as error:
         raise PassingError(

@@ -55,6 +55,9 @@ def command(
         looked = look()
     plan.show_left_over(looked, folder, where)
     if looked.steps:
+        from portside.cli.doctor_refusal import refuse  # noqa: PLC0415 - see `_carry_out`
+
+        refuse(project, folder)
         plan.show_prices(looked.prices, where)
         steps = _carry_out(
             looked.steps, lambda: look().steps, project, made, session, break_lock=break_lock

@@ -104,10 +104,10 @@ def test_choosing_what_is_not_a_model(make_folder: MakeFolder):
     [
         pytest.param({}, {}, "no model there", "[model] path", id="no model"),
         pytest.param(
-            {"checkpoint-5/model.safetensors": "w", "checkpoint-9/model.safetensors": "w"},
+            {"checkpoint-5/model.safetensors": "w", "checkpoint-10/model.safetensors": "w"},
             {},
-            "only the checkpoints `checkpoint-5`, `checkpoint-9`",
-            'path = "model/checkpoint-9"',
+            "only the checkpoints `checkpoint-5`, `checkpoint-10`",
+            'path = "model/checkpoint-10"',
             id="only checkpoints",
         ),
         pytest.param(

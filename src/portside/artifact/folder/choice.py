@@ -65,10 +65,17 @@ def _served_scripts(weights: Weights) -> tuple[Model, ...]:
     return tuple(first or scripts)
 
 
+def _step(checkpoint: PurePosixPath) -> int:
+    """The number at the end of `checkpoint-1000`."""
+    return int("".join(filter(str.isdigit, checkpoint.name)) or 0)
+
+
 def _no_model(content: Content) -> BuildError:
     folder = content.folder
     names = {file.path.name for file in content.files}
-    earlier = [left.path for left in content.left_out if left.reason == EARLIER_CHECKPOINT]
+    earlier = sorted(
+        (left.path for left in content.left_out if left.reason == EARLIER_CHECKPOINT), key=_step
+    )
     if earlier:
         listed = ", ".join(f"`{path}`" for path in earlier)
         return BuildError(
