@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
 from portside import contract
-from portside.archive import Member, pack
+from portside.archive import Member, pack_once
 from portside.artifact.cache import prune
 from portside.artifact.folder.checkpoint import Checkpoint, read_checkpoint
 from portside.artifact.folder.content import LeftOut
@@ -34,6 +34,9 @@ if TYPE_CHECKING:
     from portside.artifact.folder.content import File
     from portside.artifact.proof.judge import Precision
     from portside.artifact.proof.proof import Gate
+
+PACKED: Final = "packed.json"
+"""In the cache: what was packed last."""
 
 MEGABYTE: Final = 1_000_000
 
@@ -112,7 +115,12 @@ def package(
         graph = _graph(checkpoint, wanted=wanted, cache=cache, progress=progress, chooser=chooser)
         content = _content(checkpoint, brought, graph=graph, samples=samples)
     output.parent.mkdir(parents=True, exist_ok=True)
-    packed = pack(content.members, output, progress=_in_words(content.members, progress))
+    packed = pack_once(
+        content.members,
+        output,
+        record=cache / PACKED,
+        progress=_in_words(content.members, progress),
+    )
     prune(cache, now=time.time())
     return Artifact(
         path=packed.path,
