@@ -19,8 +19,8 @@ class Account:
     """A local SageMaker, looked at from outside."""
 
     def __init__(self, life: Life) -> None:
-        self._clients = {name: life.client(name) for name in _SERVICES}
-        self.runtime = life.client("sagemaker-runtime")
+        self._clients = {name: life.client(name, tries=5) for name in _SERVICES}
+        self.runtime = life.client("sagemaker-runtime", tries=5)
 
     def client(self, service: str) -> Any:
         """A client of boto3."""

@@ -24,8 +24,7 @@ ACCOUNT: Final = "000000000000"
 IMAGE: Final = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/portside-runtime:1"
 
 _START_S: Final = 60
-_ONCE: Final = Config(
-    retries={"total_max_attempts": 1},
+_CONFIG: Final = Config(
     s3={"addressing_style": "path"},
     connect_timeout=5,
     read_timeout=20,
@@ -95,15 +94,16 @@ class Life:
                 found.append(process)
         return found
 
-    def client(self, service: str) -> Any:
-        """A client of boto3's that tries once, so that every answer is known."""
+    def client(self, service: str, *, tries: int = 1) -> Any:
+        """A client of boto3's that, unless told otherwise, tries once: every answer is known."""
         keys = self.keys()
         session = boto3.session.Session(
             aws_access_key_id=keys["access_key_id"],
             aws_secret_access_key=keys["secret_access_key"],
             region_name=REGION,
         )
-        return session.client(service, endpoint_url=self.url, config=_ONCE)
+        config = _CONFIG.merge(Config(retries={"total_max_attempts": tries}))
+        return session.client(service, endpoint_url=self.url, config=config)
 
     def keys(self) -> dict[str, str]:
         content: dict[str, str] = json.loads((self.data / "keys.json").read_text())

@@ -58,8 +58,15 @@ def _run(model_dir: Path, *, host: str, port: int) -> int:
     }
     argv = [sys.executable, "-m", "portside.serving", contract.SERVE_ARGUMENT]
     with subprocess.Popen(argv, env=environment) as process:
-        while True:
-            try:
-                return process.wait()
-            except KeyboardInterrupt:
-                continue  # the child got it too and is finishing what is in flight
+        try:
+            return _wait(process)
+        finally:
+            process.terminate()  # a SIGTERM, unlike Ctrl-C, has reached this process alone
+
+
+def _wait(process: subprocess.Popen[bytes]) -> int:
+    while True:
+        try:
+            return process.wait()
+        except KeyboardInterrupt:
+            continue  # the child got it too and is finishing what is in flight

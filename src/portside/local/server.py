@@ -36,6 +36,9 @@ from portside.local.platform import Platform
 
 _DRAIN_S: Final = 5
 """How long requests in flight have at the end, before they are cut off."""
+_IDLE_S: Final = 75
+"""How long a connection may be silent, as nginx has it: uvicorn's 5 s end just when a client that
+asks every few seconds sends its next request, and a client that tries once sees that as a fault."""
 _LOG_BYTES: Final = 10 * 1024 * 1024
 _BACKLOG: Final = 512
 
@@ -92,6 +95,7 @@ class _Server(uvicorn.Server):
             access_log=False,
             server_header=False,
             backlog=_BACKLOG,
+            timeout_keep_alive=_IDLE_S,
             timeout_graceful_shutdown=_DRAIN_S,
         )
         super().__init__(config)

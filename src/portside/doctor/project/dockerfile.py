@@ -147,8 +147,8 @@ def _flask(where: str) -> Spot:
     return Spot(
         where=where,
         what="Flask's development server answers `/ping` late while it works on a request",
-        mend="start it with a real server, or leave serving to Portside: "
-        'set `endpoint.environment` to `{ PORTSIDE_APP = "app:app" }`',
+        mend="start it with a real server, or leave serving to Portside: take the Dockerfile out "
+        'of `[image]` and set `endpoint.environment` to `{ PORTSIDE_APP = "inference:app" }`',
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from portside import contract
 from portside.doctor.finding import Check, Severity, Spot
 from portside.doctor.project.fact import Project, Source
 from portside.doctor.project.tree import Function, Tree, parameters, positional
@@ -51,7 +52,7 @@ def _functions(project: Project) -> Iterator[Spot]:
         return
     if tree.defined.isdisjoint(HANDLES):
         app = next((name for name in ("app", "application") if name in tree.defined), None)
-        stem = source.where.rpartition("/")[2].removesuffix(".py")
+        stem = contract.DEFAULT_PROGRAM.removesuffix(".py")  # what any handler's file becomes
         yield Spot(
             where=f"{source.where}:1",
             what="it defines neither `predict` nor a function of AWS's toolkits such as `model_fn`",
