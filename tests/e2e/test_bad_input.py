@@ -98,7 +98,10 @@ def test_an_endpoint_that_does_not_exist(portside: Portside) -> None:
 @pytest.mark.parametrize(
     ("handler", "cause"),
     [
-        ("raise RuntimeError('no luck at import')", "no luck at import"),
+        (
+            "raise RuntimeError('no luck at import')\ndef predict(d, m): return d\n",
+            "no luck at import",
+        ),
         (
             "def load_model(d): raise OSError('no luck at load')\ndef predict(d, m): return d\n",
             "no luck at load",

@@ -140,7 +140,8 @@ def test_moto_knows_the_repositories_and_images_that_are_made(moto: Session) -> 
     operations.create_repository(moto, repository, tags={"portside:project": "ner"})
     operations.create_repository(moto, repository, tags={"portside:project": "ner"})
 
-    (made,) = moto.ecr.describe_repositories()["repositories"]
+    found = moto.ecr.describe_repositories()["repositories"]
+    (made,) = [one for one in found if one["repositoryName"] == repository.name]
     assert made["imageScanningConfiguration"] == {"scanOnPush": True}
     assert made["encryptionConfiguration"] == {"encryptionType": "AES256"}
     tags = moto.ecr.list_tags_for_resource(resourceArn=made["repositoryArn"])["tags"]
