@@ -16,8 +16,9 @@ help:  ## list the targets
 demo: $(VENV)/.local  ## from nothing to an answered prediction, on this machine
 	@$(BIN)/portside demo
 
+# Three at a time, on two cores too: most of them wait for processes to start and to end.
 test: $(VENV)/.dev  ## all tests but long soaks, chaos and benchmarks
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not alone"
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not alone"
 	$(BIN)/python -m pytest -m alone
 
 unit: $(VENV)/.dev  ## the tests that start no process and need no network

@@ -21,7 +21,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from conll import InputError, Sentence, entity_types, read_sentences, write_sentences
 from fetch_model import MINILM, fetch
@@ -55,14 +55,24 @@ PORTSIDE_AGGREGATION_STRATEGY = "first"
 
 def main() -> int:
     """The exit code: 2 where something that was given is wrong."""
-    # As Ctrl-C does, so that what was begun is removed.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    is_ended = False
+
+    def end(*_: object) -> NoReturn:
+        nonlocal is_ended
+        is_ended = True
+        raise KeyboardInterrupt  # so that what was begun is removed
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, end)
     try:
         train(parse_arguments())
     except InputError as error:
         print(f"error: {error}\n\nhint: {error.hint}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
+    except BaseException:
+        # Amid an import of NumPy's it becomes an `ImportError`.
+        if not is_ended:
+            raise
         print("\nstopped; nothing was written", file=sys.stderr)
         return 130
     return 0

@@ -13,7 +13,7 @@ from portside.aws.permission import PERMISSIONS, Purpose
 from tests.chaos.crash import PROJECT, SCENARIOS, Scenario, World, crash, new_world
 
 KILLED_AT = {
-    "deploy, deploy": (8, 31),
+    "deploy, deploy": (31,),
     "deploy, destroy": (25,),
     "update, deploy": (44,),  # the role is widened, and not narrowed again
     "update, destroy": (52,),

@@ -48,6 +48,8 @@ class Address:
     region: str | None = None
     access_key_id: str | None = None
     secret_access_key: str | None = field(default=None, repr=False)
+    account: str | None = None
+    """Whose the keys are, where that is known: then STS is not asked."""
 
 
 _USERS_OWN = ("profile", "config_file", "credentials_file")
@@ -95,7 +97,9 @@ class Session:
 
     @cached_property
     def account(self) -> str:
-        """The twelve digits of the account that the keys belong to (one call to STS)."""
+        """The twelve digits of the account that the keys belong to (at most one call to STS)."""
+        if self._address.account:
+            return self._address.account
         client = self._boto.client(
             "sts", endpoint_url=self._address.endpoint_url, config=self._control
         )

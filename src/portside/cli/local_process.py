@@ -82,6 +82,7 @@ class Found:
             region=self.running.region,
             access_key_id=self.keys.access_key_id,
             secret_access_key=self.keys.secret_access_key,
+            account=self.running.account,
         )
 
 

@@ -8,7 +8,6 @@ making: it is checked, and only compared with.
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 from typing import TYPE_CHECKING, Final
 
@@ -82,7 +81,7 @@ def _value(resource: Resource, sort_by: SortKey) -> str | int:
 def _decode(token: str, *, sort_by: SortKey, descending: bool) -> tuple[str | int, str]:
     try:
         place = json.loads(base64.b64decode(token, altchars=b"-_", validate=True))
-    except (binascii.Error, ValueError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise _bad_token() from error
     match place:
         case [by, order, value, str(name)] if (

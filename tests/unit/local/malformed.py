@@ -99,7 +99,7 @@ def _scalars(shape: Shape) -> st.SearchStrategy[Any]:
         case "timestamp":
             return st.one_of(st.floats(0, 2e9), st.sampled_from([-1e18, 1e18]))
         case _:
-            return st.sampled_from(["AAAA", "not base64"])
+            return st.sampled_from(["AAAA", "not base64", "é"])
 
 
 def _texts(shape: Shape) -> st.SearchStrategy[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from portside.local.ecr.refusal import invalid_parameter
@@ -38,5 +37,5 @@ def page(
 def _decode(token: str) -> str:
     try:
         return base64.b64decode(token, altchars=b"-_", validate=True).decode()
-    except (binascii.Error, ValueError) as error:
+    except ValueError as error:
         raise invalid_parameter("nextToken", "Invalid nextToken") from error

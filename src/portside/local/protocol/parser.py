@@ -8,7 +8,6 @@ are dropped, as AWS does.
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -174,7 +173,7 @@ def _parse_timestamp(value: Value, shape: Shape) -> datetime:
 def _parse_blob(value: Value, shape: Shape) -> bytes:
     try:
         return base64.b64decode(_parse_string(value, shape), validate=True)
-    except binascii.Error as error:
+    except ValueError as error:
         raise _unfit("A string that is not base64", shape) from error
 
 
