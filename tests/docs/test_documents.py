@@ -91,3 +91,14 @@ def test_the_readmes_figures_are_those_of_the_last_benchmark() -> None:
 
     assert len(figures) == 4
     assert [line for line in figures if line not in report] == []
+
+
+def test_the_readmes_figures_of_images_and_deployments_are_too() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    report = (ROOT / "docs" / "benchmarks" / "serving.md").read_text(encoding="utf-8")
+    cells = {cell.strip() for line in report.splitlines() for cell in line.split("|")}
+    (told,) = re.findall(r"^Images: .*?cores;", readme, re.DOTALL | re.MULTILINE)
+    figures = re.findall(r"[0-9.]+(?= s\b| MB\b)", told)
+
+    assert len(figures) == 7
+    assert [figure for figure in figures if figure not in cells] == []
