@@ -92,7 +92,10 @@ def _statuses(members: Sequence[Member]) -> tuple[str, float]:
         try:
             changed_ns = max(changed_ns, member.source.lstat().st_ctime_ns)
         except OSError as error:
-            raise ArchiveError(f"could not read `{member.source}`: {error.strerror}") from error
+            raise ArchiveError(
+                f"could not read `{member.source}`: {error.strerror}",
+                hint="see that nothing removes files meanwhile, then run the same command again",
+            ) from error
     return found.hexdigest(), changed_ns / 1e9
 
 

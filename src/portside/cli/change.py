@@ -82,7 +82,7 @@ def _explained(session: Session, ear: _Ear) -> Iterator[None]:
         if error.endpoint:
             # All that is known of failures takes as long to import as a question to AWS.
             from portside.doctor.log.gather import diagnose_endpoint  # noqa: PLC0415 - see above
-            from portside.doctor.log.symptom import GENERAL  # noqa: PLC0415 - see above
+            from portside.doctor.log.known.table import GENERAL  # noqa: PLC0415 - see above
 
             if not ear.has_heard:
                 logs.show_tail(session, error.endpoint)

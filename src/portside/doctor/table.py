@@ -7,7 +7,8 @@ from typing import Any, Final
 
 from portside.doctor.account import check as account
 from portside.doctor.finding import Check, Severity
-from portside.doctor.log.symptom import NOWHERE, SYMPTOMS
+from portside.doctor.log.known.table import SYMPTOMS
+from portside.doctor.log.symptom import NOWHERE
 from portside.doctor.machine import check as machine
 from portside.doctor.project import (
     archive,

@@ -131,6 +131,6 @@ def cuda_warning(parts: Iterable[Part], site: Path) -> str | None:
     others = f" and {len(names) - 3} more" if len(names) > 3 else ""
     return (
         f"{', '.join(names[:3])}{others} are for GPUs and take {cost / 1e6:,.0f} MB of this image; "
-        "for an endpoint without one write `--index-url https://download.pytorch.org/whl/cpu` "
-        "and `torch==VERSION+cpu` in the requirements"
+        "for an endpoint without one write `torch==VERSION+cpu` in the requirements, below an "
+        "`--extra-index-url` with torch's index of builds for CPUs (pytorch.org, Get Started, CPU)"
     )

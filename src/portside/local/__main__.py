@@ -153,7 +153,7 @@ def _account(text: str) -> str:
 
 
 def _end(code: int) -> NoReturn:
-    """Leave at once: all is closed, and to take moto's modules apart takes Python half a second."""
+    """Leave at once: all is closed, and Python takes long to take moto's modules apart."""
     logging.shutdown()
     sys.stdout.flush()
     sys.stderr.flush()

@@ -6,7 +6,7 @@ import pytest
 
 from portside.doctor.finding import Severity
 from portside.doctor.log.diagnose import diagnose
-from portside.doctor.log.symptom import GENERAL, SYMPTOMS
+from portside.doctor.log.known.table import GENERAL, SYMPTOMS
 from portside.doctor.project.module import LeftBehind
 
 LINES = {

@@ -217,9 +217,7 @@ CASES: dict[str, tuple[Project, str, Project]] = {
     "requirement-cuda": (
         project(requirements="# weights\ntorch==2.8\n"),
         "requirements.txt:2",
-        project(
-            requirements="--extra-index-url https://download.pytorch.org/whl/cpu\ntorch==2.8+cpu\n"
-        ),
+        project(requirements="--extra-index-url https://torch.example/whl/cpu\ntorch==2.8+cpu\n"),
     ),
     "requirement-unreadable": (
         project(requirements="scipy>=1,<2\nscikit learn\n"),

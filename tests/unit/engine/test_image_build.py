@@ -92,24 +92,24 @@ def builder(runner: BuildingRunner, heard: list[str] | None = None) -> ImageBuil
 
 
 def test_docker_adds_nothing_that_sagemaker_refuses(tmp_path: Path) -> None:
-    told = build(EngineKind.DOCKER, wanted(tmp_path), folder=Path("/work"))
+    told = build(EngineKind.DOCKER, wanted(tmp_path), folder=Path("/scratch"))
 
     assert told == (
         *("buildx", "build", "--load", "--provenance=false", "--sbom=false", "--progress=plain"),
-        *("--platform", "linux/arm64", "--file", "/work/Dockerfile", "--tag", "portside/ner"),
-        *("--iidfile", "/work/id", str(tmp_path)),
+        *("--platform", "linux/arm64", "--file", "/scratch/Dockerfile", "--tag", "portside/ner"),
+        *("--iidfile", "/scratch/id", str(tmp_path)),
     )
     assert save(EngineKind.DOCKER, "abc", file=Path("/x")) == ("save", "--output", "/x", "abc")
 
 
 def test_podman_is_told_the_same_in_its_words(tmp_path: Path) -> None:
-    told = build(EngineKind.PODMAN, wanted(tmp_path), folder=Path("/work"))
+    told = build(EngineKind.PODMAN, wanted(tmp_path), folder=Path("/scratch"))
 
     assert told == (
         *("build", "--format", "docker", "--layers"),
-        *("--ignorefile", "/work/Dockerfile.dockerignore"),
-        *("--platform", "linux/arm64", "--file", "/work/Dockerfile", "--tag", "portside/ner"),
-        *("--iidfile", "/work/id", str(tmp_path)),
+        *("--ignorefile", "/scratch/Dockerfile.dockerignore"),
+        *("--platform", "linux/arm64", "--file", "/scratch/Dockerfile", "--tag", "portside/ner"),
+        *("--iidfile", "/scratch/id", str(tmp_path)),
     )
     assert save(EngineKind.PODMAN, "abc", file=Path("/x"))[:3] == (
         *("save", "--format", "docker-archive"),

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple, TypeAlias
 
 from portside.doctor.finding import Finding, ordered
-from portside.doctor.log.symptom import NOWHERE, SYMPTOMS, Symptom
+from portside.doctor.log.known.table import SYMPTOMS
+from portside.doctor.log.symptom import NOWHERE, Symptom
 from portside.doctor.project.module import LeftBehind
 
 _LONGEST_LINE: Final = 4096

@@ -21,7 +21,7 @@ from portside.aws.sagemaker import EndpointState
 from portside.aws.session import Session, explained
 from portside.doctor.finding import Finding, Severity, ordered
 from portside.doctor.log.diagnose import NOTHING, Own, Said, diagnose_said
-from portside.doctor.log.symptom import GENERAL, SYMPTOMS
+from portside.doctor.log.known.table import GENERAL, SYMPTOMS
 from portside.errors import PortsideError, RemoteError
 
 LINES: Final = 1000

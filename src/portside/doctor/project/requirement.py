@@ -98,8 +98,8 @@ def _cuda(project: Project) -> Iterator[Spot]:
                 where=f"{project.requirements.where}:{found.line}",
                 what=f"`{found.name}` brings gigabytes of CUDA's libraries, and no endpoint here "
                 "has a GPU",
-                mend="add `--extra-index-url https://download.pytorch.org/whl/cpu` above it and "
-                f"write `{found.name}==VERSION+cpu`"
+                mend=f"write `{found.name}==VERSION+cpu`, below an `--extra-index-url` with "
+                "torch's index of builds for CPUs (pytorch.org, Get Started, CPU)"
                 if is_plain_torch or "+cu" in found.version
                 else f"leave it out, or take `{found.name.removesuffix('-gpu')}` for CPUs",
             )

@@ -1,0 +1,1 @@
+"""The well-known failures, a file for each place where they begin."""
