@@ -15,6 +15,9 @@ or key, kept apart so that it is printed last and can be tested.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class PortsideError(Exception):
     """The root: a message (what was tried, why it failed) and a hint (the way on)."""
@@ -82,3 +85,13 @@ class DeployError(PortsideError):
     def __init__(self, message: str, *, endpoint: str = "", hint: str | None = None) -> None:
         super().__init__(message, hint=hint)
         self.endpoint = endpoint
+
+
+@contextmanager
+def hinting(hint: str) -> Iterator[None]:
+    """Around what fails in many ways with one way on: an error without a hint gets this one."""
+    try:
+        yield
+    except PortsideError as error:
+        error.hint = error.hint or hint
+        raise

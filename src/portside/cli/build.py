@@ -23,7 +23,7 @@ from portside.cli import output, package
 from portside.cli.target import AWS, LOCAL, connect
 from portside.contract import CODE_DIR_NAME, DEFAULT_PROGRAM
 from portside.deploy.desired.resources import TAG_PROJECT
-from portside.errors import BuildError, MissingToolError, UsageError
+from portside.errors import BuildError, MissingToolError, UsageError, hinting
 from portside.image import base_image, sbom
 from portside.image.base_image import Source
 from portside.image.build import DockerfileRecipe, Image, Recipe, build, reference_of
@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from portside.image.registry import Registry
 
 BILL: Final = "sbom.spdx.json"
+
+_SEND_AGAIN: Final = "run the same command again: it sends only what is not there yet"
 
 
 @click.command()
@@ -265,11 +267,15 @@ def send(image: Image, target: Reference, *, destination: Destination) -> str:
     """Push an image; the name by which it can be run."""
     from portside.image.publish import pending, publish  # noqa: PLC0415 - of an extra
 
-    todo = pending(image, destination)
+    with hinting(_SEND_AGAIN):
+        todo = pending(image, destination)
     if todo.begun_bytes:
         output.note(f"  going on: {size(todo.begun_bytes)} came with an earlier push")
     began = time.monotonic()
-    with output.transfer(f"pushing to {target}", total_bytes=todo.size_bytes) as progress:
+    with (
+        hinting(_SEND_AGAIN),
+        output.transfer(f"pushing to {target}", total_bytes=todo.size_bytes) as progress,
+    ):
         sent = publish(image, destination, todo, progress=progress)
     rate = f", {size(sent / max(time.monotonic() - began, 0.001))}/s" if sent else ""
     there = f"{len(todo.present)} of {len(image.blobs)} blobs were there already"

@@ -22,6 +22,7 @@ from typing import Final
 
 from portside import __version__, contract
 from portside.archive import Member
+from portside.errors import hinting
 from portside.image import content, place
 from portside.image.base_content import Content, Python, look_into
 from portside.image.base_image import Base, Source, find_base
@@ -139,10 +140,11 @@ def build(
     `source` gives the registry of a host, for bases. `say` hears what is being done, `warn` what
     the user should know. Raises `BuildError` and `RemoteError`; the layout stays whole.
     """
-    say("finding the base")
-    base = find_base(recipe.base, recipe.platform, layout=layout, source=source)
-    say("looking into the base")
-    found = look_into(base, recipe.platform, layout=layout)
+    with hinting("take another base: `--base`, or `base` in `[image]` of `portside.toml`"):
+        say("finding the base")
+        base = find_base(recipe.base, recipe.platform, layout=layout, source=source)
+        say("looking into the base")
+        found = look_into(base, recipe.platform, layout=layout)
     before = {path.name for path in layout.blobs.iterdir()}
     own = _own_layers(recipe, found.python, layout=layout, installer=installer, say=say)
     for warning in (warning for layer in own for warning in layer.warnings):

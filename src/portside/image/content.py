@@ -151,7 +151,10 @@ def model_layer(artifact: Path, *, layout: Layout, say: Say) -> Layer:
         say("packing the model")
         names = [found for found in unpack(artifact, folder) if not found.startswith("code/")]
         if not names:
-            raise BuildError(f"there is no model in `{artifact}`, only code")
+            raise BuildError(
+                f"there is no model in `{artifact}`, only code",
+                hint="take `model_in_image` out of `[image]`, or set `[model] path`",
+            )
         members = [Member(name=f"{MODEL}/{found}", source=folder / found) for found in names]
         parts = tuple(_part(found, (file,)) for found, file in zip(names, members, strict=True))
         layer = pack_layer(members, kind=LayerKind.MODEL, layout=layout, parts=parts)

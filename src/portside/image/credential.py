@@ -130,7 +130,10 @@ def _from_helper(helper: str, name: str) -> Credential | None:
             timeout=_HELPER_TIMEOUT_S,
         )
     except subprocess.TimeoutExpired as error:
-        raise BuildError(f"`{program}` gave no answer in {_HELPER_TIMEOUT_S} s") from error
+        raise BuildError(
+            f"`{program}` gave no answer in {_HELPER_TIMEOUT_S} s",
+            hint=f"see what `echo {name} | {program} get` waits for",
+        ) from error
     if done.returncode != 0:
         said = (done.stdout.strip() or done.stderr.strip()).splitlines()
         if said and _NOT_FOUND in said[0]:
@@ -147,7 +150,10 @@ def _from_answer(text: str, program: str) -> Credential:
         answer = json.loads(text)
         user, secret = str(answer["Username"]), str(answer["Secret"])
     except (ValueError, KeyError, TypeError) as error:
-        raise BuildError(f"`{program}` gave an answer without a user and a secret") from error
+        raise BuildError(
+            f"`{program}` gave an answer without a user and a secret",
+            hint="sign in to the registry again, with `docker login` or `podman login`",
+        ) from error
     if user == _TOKEN_USER:
         return Credential(identity_token=secret)
     return Credential(user=user, password=secret)

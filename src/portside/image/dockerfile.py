@@ -23,7 +23,7 @@ import msgspec
 
 from portside.archive.partial import partial_beside
 from portside.engine.image_build import ImageBuild
-from portside.errors import BuildError
+from portside.errors import BuildError, hinting
 from portside.image.build import DockerfileRecipe, Image
 from portside.image.check import check_size
 from portside.image.elf import HEADER_BYTES, machine_of
@@ -121,7 +121,10 @@ def _taken(
         layout.has(blob) for blob in (known.config, *(layer.blob for layer in known.layers))
     ):
         return known
-    with partial_beside(layout.folder / "saved", Path.mkdir) as folder:
+    with (
+        hinting(f"look at what the engine made: `podman inspect {image}`, or docker's"),
+        partial_beside(layout.folder / "saved", Path.mkdir) as folder,
+    ):
         say("taking the image out of the engine")
         builder.save(image, folder / "image.tar")
         with SavedImage.open(folder / "image.tar", name=recipe.dockerfile.name) as saved:

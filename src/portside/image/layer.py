@@ -156,12 +156,17 @@ def _ordered(entries: Iterable[Entry]) -> list[tuple[str, Entry | None]]:
     for entry in entries:
         name = checked_name(entry.name)
         if name in found:
-            raise BuildError(f"two files would become `/{name}` in the image")
+            raise BuildError(
+                f"two files would become `/{name}` in the image", hint="rename one of them"
+            )
         found[name] = entry
     for name in list(found):
         for parent in PurePosixPath(name).parents[:-1]:
             if found.setdefault(str(parent)) is not None:
-                raise BuildError(f"`/{parent}` would be a file and a folder in the image")
+                raise BuildError(
+                    f"`/{parent}` would be a file and a folder in the image",
+                    hint="rename one of them",
+                )
     return sorted(found.items(), key=lambda item: item[0])
 
 
